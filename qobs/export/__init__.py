@@ -1,0 +1,1 @@
+"""For machines that watch: Prometheus exposition, and later OTLP, rules and dashboards."""

@@ -1,0 +1,1 @@
+"""What belongs together and what to do: pure functions on records."""

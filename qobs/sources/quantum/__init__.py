@@ -1,0 +1,1 @@
+"""Quantum clouds, one module each."""

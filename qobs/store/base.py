@@ -1,0 +1,198 @@
+"""The contract of a store: one way to write, and reads that never block it.
+
+Rules that every implementation keeps, and that ``tests/store`` checks on each:
+
+* :meth:`Store.commit` applies records, counts and cursor in **one** transaction, or nothing (R1, R3).
+* Applying a page twice, or pages in another order, leaves the same tables (R2, R4); :class:`Applied` tells what changed.
+* All methods are synchronous and thread-safe; the daemon calls the writing ones through one worker thread.
+* All datetimes are aware and UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from qobs.model import (
+    Applied,
+    BackendStatus,
+    Calibration,
+    Counts,
+    Delta,
+    Freshness,
+    Job,
+    JobKey,
+    Page,
+    Poll,
+    Quota,
+    Series,
+    Shard,
+    Transition,
+)
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the next poll of a shard starts: the largest provider-side time of a fully read poll."""
+
+    watermark: datetime
+    committed_at: datetime
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """An unsettled job whose next check by id is due."""
+
+    key: JobKey
+    submitted_at: datetime | None
+    checks: int
+
+
+class CounterValue(msgspec.Struct, frozen=True):
+    """One counter derived from the jobs: never decreases in ``exported``, may in ``value`` (corrections)."""
+
+    name: str
+    labels: tuple[str, ...]
+    value: float
+    exported: float
+
+
+class SeriesTotal(msgspec.Struct, frozen=True):
+    """Lifetime counts of one SLI series; the exported ones never decrease."""
+
+    series: Series
+    good: int
+    total: int
+    exported_bad: int
+    exported_total: int
+
+
+class StoreInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``qobs store info`` prints."""
+
+    location: str
+    schema_version: int
+    engine: str
+    size_bytes: int
+    wal_bytes: int
+    rows: Mapping[str, int]
+    oldest_job_at: datetime | None
+    newest_job_at: datetime | None
+
+
+class Store(Protocol):
+    """Everything the daemon needs kept."""
+
+    # --- writing: each is one transaction -----------------------------------------------------------------------
+    def commit(self, page: Page) -> Applied:
+        """Apply a page: upsert with a newer-wins guard, append transitions, move counts and cursor together.
+
+        Raises:
+            StoreFull: nothing was applied and the caller must pause polling.
+            StoreError: nothing was applied.
+        """
+        ...
+
+    def tick(self, now: datetime, *, limit: int = 10_000) -> Applied:
+        """Judge again the jobs whose verdict changes by the passing of time (``Judgement.next_at`` <= now)."""
+        ...
+
+    def read_freshness(self, readings: Iterable[Freshness]) -> Applied:
+        """Record calibration readings; one per (provider, account, backend, slice), the newest calibration wins."""
+        ...
+
+    def record_poll(self, poll: Poll) -> None:
+        """Keep one poll attempt, failed or not."""
+        ...
+
+    def prune(self, now: datetime) -> Mapping[str, int]:
+        """Apply retention; returns deleted rows by table. Lifetime counts are not touched."""
+        ...
+
+    def recount(self) -> tuple[Series, ...]:
+        """Rebuild all counts from the records if the judge's fingerprint changed; returns series that differed."""
+        ...
+
+    # --- reading --------------------------------------------------------------------------------------------------
+    def cursor(self, shard: Shard) -> Cursor | None:
+        """The shard's cursor; None before its first full poll."""
+        ...
+
+    def due(self, shard: Shard, now: datetime, *, limit: int = 200) -> tuple[Due, ...]:
+        """Unsettled jobs of the shard to ask for by id, most overdue first."""
+        ...
+
+    def job(self, key: JobKey) -> Job | None:
+        """The current row of one job."""
+        ...
+
+    def jobs(self, *, since: datetime | None = None) -> Iterator[Job]:
+        """All jobs whose latest known time is at or after ``since``, in key order."""
+        ...
+
+    def transitions(self, key: JobKey) -> tuple[Transition, ...]:
+        """A job's history in the order of (provider time, or observed time where there is none)."""
+        ...
+
+    def open_jobs(self) -> Mapping[tuple[str, str, str, str], int]:
+        """Non-terminal jobs by (provider, source, backend, state)."""
+        ...
+
+    def oldest_queued(self) -> Mapping[tuple[str, str, str], datetime]:
+        """Submission time of the oldest queued job by (provider, source, backend)."""
+        ...
+
+    def backends(self) -> tuple[BackendStatus, ...]:
+        """Latest status of every backend."""
+        ...
+
+    def calibrations(self) -> tuple[Calibration, ...]:
+        """Latest calibration of every backend."""
+        ...
+
+    def quotas(self) -> tuple[Quota, ...]:
+        """Latest reading of every quota."""
+        ...
+
+    def buckets(self, since: datetime) -> Iterator[Delta]:
+        """Stored SLI buckets that start at or after ``since``, in time order: what window totals are built from."""
+        ...
+
+    def totals(self) -> tuple[SeriesTotal, ...]:
+        """Lifetime counts of every SLI series."""
+        ...
+
+    def counters(self) -> tuple[CounterValue, ...]:
+        """Counters derived from jobs."""
+        ...
+
+    def info(self) -> StoreInfo:
+        """Size, rows and schema."""
+        ...
+
+    def verify(self) -> tuple[str, ...]:
+        """Full check: integrity, and rows and counts rebuilt from history. Each difference is one line; empty is good."""
+        ...
+
+    def backup(self, target: Path) -> None:
+        """Write a consistent copy, and open it again to prove that it is one."""
+        ...
+
+    def canonical(self) -> Iterator[str]:
+        """A dump that does not depend on when or how often things were seen: equal for equal facts."""
+        ...
+
+    def close(self) -> None:
+        """Release the file and its lock."""
+        ...
+
+
+def window_counts(deltas: Iterable[Delta]) -> Mapping[Series, Counts]:
+    """Sum deltas by series: the naive re-scan that every incremental total must equal."""
+    sums: dict[Series, Counts] = {}
+    for delta in deltas:
+        known = sums.get(delta.series, Counts(0, 0))
+        sums[delta.series] = Counts(known.good + delta.good, known.total + delta.total)
+    return sums
