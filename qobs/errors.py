@@ -14,6 +14,7 @@ The tree::
         ├── Refused            auth, forbidden, rate_limited: the provider said no
         ├── Unavailable        server_error: the provider is ill
         └── BadPayload         the answer is not what the contract says
+            └── ApiChanged     so many records are unreadable that asking on is useless: trips the breaker
 
 An expected failure of a provider is a value at the poller's edge (``Poll.reason``); anything else that escapes is a bug.
 """
@@ -114,3 +115,7 @@ class BadPayload(SourceError):
     """The answer is not what the contract says; nothing of it was applied."""
 
     reason = Reason.BAD_PAYLOAD
+
+
+class ApiChanged(BadPayload):
+    """More records are unreadable than chance explains: the breaker opens at once, what was readable stands."""

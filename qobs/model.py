@@ -462,8 +462,8 @@ class Event(NamedTuple):
 class Count(NamedTuple):
     """A contribution of one job to a counter: metric name, label values (in the metric's order), amount.
 
-    Histograms contribute to ``name`` with a trailing label that is the bucket's upper bound (``+Inf`` for the count of
-    all) or the word ``sum``.
+    Histograms contribute to ``name`` with a trailing label that is the upper bound of the one bucket that holds the value
+    (``+Inf`` above the last; not cumulative: see :mod:`qobs.buckets`) or the word ``sum``.
     """
 
     name: str

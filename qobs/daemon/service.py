@@ -1,0 +1,339 @@
+"""The running daemon: starts everything in order, keeps the loops going, and ends in order.
+
+Loops beside the shards' own: *tick* (verdicts that change by time), *freshness* (one calibration reading per backend and
+slice), *refresh* (the snapshot that scrapes see), *housekeeping* (pressure, backups, retention) and the heartbeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+from random import Random
+
+from qobs import __version__
+from qobs.clock import Clock
+from qobs.config import Config
+from qobs.daemon.group import Shared, SourceGroup
+from qobs.daemon.observe import COMMIT_BOUNDS, Observations
+from qobs.daemon.overview import overview
+from qobs.daemon.pressure import Level, Reading, read_pressure
+from qobs.daemon.sink import StoreSink
+from qobs.daemon.snapshots import SnapshotBuilder, freeze_logs
+from qobs.daemon.wiring import budget, open_store, thresholds
+from qobs.errors import ConfigError, StoreError
+from qobs.export.exposition import Exposition
+from qobs.export.snapshot import ProcessState, Snapshot, StoreState
+from qobs.export.stock import StockMetrics
+from qobs.logs import Changes
+from qobs.model import EPOCH, Freshness, Stream
+from qobs.slo.windows import WINDOWS, WindowTotals
+from qobs.sources.limits import ByteGate
+from qobs.store.base import Store, StoreInfo
+from qobs.web.health import Health, Heartbeat, Readiness
+from qobs.web.server import Reload, Server, Surface
+
+log = logging.getLogger("qobs.daemon")
+
+TICK_SECONDS = 10.0
+REFRESH_SECONDS = 1.0
+REFRESH_AT_LEAST_SECONDS = 10.0
+HOUSEKEEPING_SECONDS = 10.0
+INFO_EVERY_SECONDS = 60.0
+PRUNE_EVERY = timedelta(days=1)
+SLICE = timedelta(minutes=5)
+KNOWN_FOR_INTERVALS = 3
+"""A calibration counts as known while its stream was read within this many intervals."""
+
+
+class Daemon:
+    """One daemon on one store. ``reload`` gives the configuration anew, or raises ConfigError; None: fixed."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock,
+        rng: Random,
+        reload: Callable[[], Config] | None = None,
+        store: Store | None = None,
+    ) -> None:
+        """Open the store and wire everything; nothing runs yet.
+
+        Raises:
+            ConfigError: an option of a source is not usable.
+            StoreError: the store cannot be opened.
+        """
+        self.config = config
+        self._clock, self._rng, self._reload = clock, rng, reload
+        self._started_at = clock.now()
+        self._commits = Observations(COMMIT_BOUNDS)
+        self._write_failures = 0
+        self._changes = Changes(log)
+        self._store = store if store is not None else open_store(config)
+        for recovery in getattr(self._store, "recoveries", ()):
+            log.error("store was damaged", extra={"recovery": str(recovery)})
+        self._sink = StoreSink(self._store, WindowTotals(WINDOWS), self._note_commit)
+        self._gate = ByteGate(config.limits.max_queue_bytes)
+        self._pressure: Reading | None = None
+        self._group = SourceGroup(config, self._shared())
+        self._builder = SnapshotBuilder(self._sink, thresholds(config), full=frozenset(config.tier.full))
+        self._exposition = Exposition(clock, budget=budget(config), stock=StockMetrics())
+        self._heartbeat = Heartbeat(clock)
+        self._reload_ok = True
+        self._reloaded_at = self._started_at
+        self._server = Server(self._surface())
+        self._tasks: list[asyncio.Task[None]] = []
+        self._refreshed_at = float("-inf")
+        self.out_of_memory = asyncio.Event()
+
+    # ------------------------------------------------------------------------------------------- start and stop
+
+    async def start(self) -> None:
+        """Count again if the thresholds changed, then serve, then poll."""
+        differing = await self._sink.run(self._store.recount)
+        if differing:
+            log.info("counted again after a change of thresholds", extra={"series": len(differing)})
+        await self._sink.run(lambda: self._sink.rebuild(self._clock.now(), max(WINDOWS)))
+        await self._refresh(force=True)
+        await self._server.start(self.config.listen.host, self.config.listen.port)
+        loops: tuple[tuple[str, float, Callable[[], Awaitable[None]]], ...] = (
+            ("tick", TICK_SECONDS, self._tick),
+            ("freshness", 60.0, self._read_freshness),
+            ("refresh", REFRESH_SECONDS, self._refresh),
+            ("housekeeping", HOUSEKEEPING_SECONDS, self._housekeeping),
+        )
+        self._tasks = [asyncio.create_task(self._heartbeat.run(), name="heartbeat")]
+        self._tasks += [asyncio.create_task(self._every(seconds, work, name), name=name) for name, seconds, work in loops]
+        await self._group.start()
+        log.info("started", extra={"url": self.url, "sources": len(self.config.sources), "version": __version__})
+        for key in self.config.unused:
+            log.warning("configured but not used by this version", extra={"key": key})
+
+    async def stop(self) -> None:
+        """Stop fetching, finish the commit under way, close the server and the store."""
+        await self._group.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.stop()
+        await asyncio.to_thread(self._sink.close)
+        log.info("stopped")
+
+    @property
+    def url(self) -> str:
+        """Where the HTTP surface is, once started."""
+        host = self.config.listen.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._server.port}"
+
+    @property
+    def store(self) -> Store:
+        """The store, for reading."""
+        return self._store
+
+    @property
+    def group(self) -> SourceGroup:
+        """The sources."""
+        return self._group
+
+    async def refresh_now(self) -> None:
+        """Render what is known at this moment, so that the next scrape shows it."""
+        self._refreshed_at = float("-inf")
+        await self._refresh(force=True)
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]], name: str) -> None:
+        while True:
+            await self._clock.sleep(seconds)
+            try:
+                await work()
+            except StoreError as error:
+                self._changes.note("store", False, "store refuses writes", {"error": str(error)[:300]})
+            except Exception:
+                log.exception("loop failed and goes on", extra={"loop": name})
+
+    # ------------------------------------------------------------------------------------------------- the loops
+
+    async def _tick(self) -> None:
+        await self._sink.tick(self._clock.now())
+
+    async def _read_freshness(self) -> None:
+        """One reading for each backend whose calibration stream is alive, per slice of five minutes."""
+        now = self._clock.now()
+        slice_at = now - (now - EPOCH) % SLICE
+        alive = {
+            shard_log.shard.source
+            for shard_log in self._group.shard_logs
+            if shard_log.shard.stream is Stream.CALIBRATIONS
+            and shard_log.last_success_at is not None
+            and now - shard_log.last_success_at <= KNOWN_FOR_INTERVALS * timedelta(seconds=shard_log.interval_seconds)
+        }
+        calibrations = await asyncio.to_thread(self._store.calibrations)
+        readings = [
+            Freshness(
+                provider=calibration.provider,
+                source=calibration.source,
+                account=calibration.account,
+                backend=calibration.backend,
+                slice_at=slice_at,
+                calibrated_at=calibration.calibrated_at,
+            )
+            for calibration in calibrations
+            if calibration.source in alive
+        ]
+        if readings:
+            await self._sink.read_freshness(readings)
+
+    async def _refresh(self, *, force: bool = False) -> None:
+        """Render when something changed, and every ten seconds for the daemon's own numbers."""
+        at = self._clock.monotonic()
+        if not force and not self._sink.dirty and at - self._refreshed_at < REFRESH_AT_LEAST_SECONDS:
+            return
+        changed = self._sink.take_changes()
+        shards, sources = freeze_logs(self._group.shard_logs, self._group.source_logs)
+        process, now = self._process(), self._clock.now()
+
+        def work() -> None:
+            snapshot: Snapshot = self._builder.build(
+                now, process=process, shards=shards, sources=sources, store=self._store_state(), changed=changed
+            )
+            self._exposition.refresh(snapshot)
+            self._latest = snapshot
+
+        try:
+            await asyncio.to_thread(work)
+        except BaseException:
+            self._sink.mark(changed)
+            raise
+        self._refreshed_at = at
+
+    async def _housekeeping(self) -> None:
+        """Read the pressure; make the hourly backup and the daily pruning when they are due."""
+        self._pressure = await asyncio.to_thread(
+            read_pressure, self.config.store.path, memory_limit_bytes=self.config.limits.max_memory_bytes
+        )
+        pressure = self._pressure
+        self._changes.note("memory", pressure.memory is Level.NORMAL, f"memory {pressure.memory.name.lower()}")
+        self._changes.note("disk", pressure.disk is Level.NORMAL, f"disk {pressure.disk.name.lower()}")
+        if pressure.memory is Level.HARD:
+            log.error("out of memory, leaving in good order", extra={"bytes": pressure.memory_bytes})
+            self.out_of_memory.set()
+        at = self._clock.monotonic()
+        if at - self._pruned_at >= PRUNE_EVERY.total_seconds() or pressure.disk is not Level.NORMAL:
+            self._pruned_at = at
+            removed = await self._sink.run(lambda: self._store.prune(self._clock.now()))
+            log.info("pruned", extra=dict(removed))
+        if at - self._backed_up_at >= self.config.backups.every_seconds and pressure.disk is Level.NORMAL:
+            self._backed_up_at = at
+            await self._backup()
+
+    _latest: Snapshot | None = None
+    _info: tuple[float, StoreInfo] | None = None
+    _pruned_at = float("-inf")
+    _backed_up_at = float("-inf")
+
+    async def _backup(self) -> None:
+        keep_backup = getattr(self._store, "keep_backup", None)
+        if keep_backup is None:
+            return
+        try:
+            path = await asyncio.to_thread(keep_backup, self._clock.now(), keep=self.config.backups.keep)
+        except StoreError as error:
+            self._changes.note("backup", False, "backup failed", {"error": str(error)[:300]})
+        else:
+            self._changes.note("backup", True, "backup works again", {"path": str(path)})
+
+    # ------------------------------------------------------------------------------------------- what is asked of us
+
+    def _surface(self) -> Surface:
+        return Surface(
+            metrics=self._exposition.rendered,
+            health=Health(alive=self._heartbeat.alive, ready=self.readiness),
+            overview=lambda: overview(self._latest, self._group, self._clock.now()),
+            reload=None if self._reload is None else self.reload,
+        )
+
+    def readiness(self) -> Readiness:
+        """Reasons why the daemon cannot do its work: store, disk, memory, configuration."""
+        return Readiness(tuple(self._unready()))
+
+    def _unready(self) -> Iterable[tuple[str, str]]:
+        if self._sink.full:
+            yield "store", "the store refuses writes; polling is paused until it accepts them again"
+        pressure = self._pressure
+        if pressure is not None and pressure.disk is Level.HARD:
+            yield "disk", f"{pressure.disk_free_ratio:.1%} free; polling is paused until space returns"
+        if pressure is not None and pressure.memory is Level.HARD:
+            yield "memory", "over 90 % of the limit"
+        if not self._reload_ok:
+            yield "config", "the configuration on disk is not usable; the last good one stays in use"
+
+    async def reload(self) -> Reload:
+        """Read the configuration again; a bad one changes nothing but ``qobs_config_last_reload_successful``."""
+        if self._reload is None:
+            return Reload()
+        try:
+            config = await asyncio.to_thread(self._reload)
+            group = SourceGroup(config, self._shared())
+        except ConfigError as error:
+            self._reload_ok = False
+            log.error("reload refused", extra={"findings": str(error)})
+            return Reload(tuple(str(finding) for finding in error.findings))
+        await self._adopt(config, group)
+        return Reload()
+
+    async def _adopt(self, config: Config, group: SourceGroup) -> None:
+        for name in ("listen", "store", "limits", "indicators"):
+            if getattr(config, name) != getattr(self.config, name):
+                log.warning("takes effect at the next start", extra={"key": name})
+        old, self._group = self._group, group
+        await old.stop()
+        self.config = config
+        self._builder = SnapshotBuilder(self._sink, thresholds(config), full=frozenset(config.tier.full))
+        self._sink.mark()
+        self._reload_ok, self._reloaded_at = True, self._clock.now()
+        await group.start()
+        log.info("reloaded", extra={"sources": len(config.sources), "config": config.fingerprint()})
+
+    # ------------------------------------------------------------------------------------------------------ parts
+
+    def _shared(self) -> Shared:
+        return Shared(self._sink, self._gate, self._clock, self._rng, self._changes, self._may_poll)
+
+    def _may_poll(self) -> bool:
+        pressure = self._pressure
+        return pressure is None or (pressure.memory is Level.NORMAL and pressure.disk is not Level.HARD)
+
+    def _note_commit(self, seconds: float, failed: bool) -> None:
+        self._commits.observe(seconds)
+        self._write_failures += failed
+
+    def _process(self) -> ProcessState:
+        return ProcessState(
+            version=__version__,
+            revision="",
+            python=platform.python_version(),
+            started_at=self._started_at,
+            event_loop_lag_seconds=self._heartbeat.lag_seconds,
+            tasks=len(asyncio.all_tasks()),
+            queue_bytes=self._gate.bytes,
+            queue_capacity_bytes=self._gate.capacity,
+            config_hash=int(self.config.fingerprint()[:12], 16),
+            reload_ok=self._reload_ok,
+            reloaded_at=self._reloaded_at,
+        )
+
+    def _store_state(self) -> StoreState:
+        """Sizes as of the last minute: counting rows at every render would cost more than the render."""
+        at = self._clock.monotonic()
+        if self._info is None or at - self._info[0] >= INFO_EVERY_SECONDS:
+            self._info = (at, self._store.info())
+        info = self._info[1]
+        return StoreState(
+            size_bytes=info.size_bytes,
+            wal_bytes=info.wal_bytes,
+            commits=self._commits.freeze(),
+            write_failures=self._write_failures,
+            oldest_record_at=info.oldest_job_at,
+        )

@@ -1,0 +1,140 @@
+"""The one way into the store: a single worker thread writes, and the window totals follow each commit."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from qobs.errors import StoreFull
+from qobs.model import Applied, Batch, Counts, Freshness, Page, Poll, Series, Shard
+from qobs.slo.windows import WindowTotals
+from qobs.store.base import Store
+
+T = TypeVar("T")
+
+ALL_KINDS = frozenset({"jobs", "backends", "calibrations", "quotas"})
+
+
+class StoreSink:
+    """Writes pages and keeps the window totals in step with what was really committed.
+
+    Every write runs in one thread, so that SQLite sees one writer and the event loop never waits on a disk. The totals
+    live under a lock because the snapshot is built in yet another thread.
+    """
+
+    def __init__(self, store: Store, totals: WindowTotals, on_commit: Callable[[float, bool], None]) -> None:
+        """``on_commit(seconds, failed)`` is told of each transaction."""
+        self._store = store
+        self._totals = totals
+        self._lock = threading.Lock()
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qobs-store")
+        self._on_commit = on_commit
+        self._changed: set[str] = set(ALL_KINDS)
+        self.full = False
+        """True after the store refused a write for want of space, until one succeeds."""
+
+    @property
+    def store(self) -> Store:
+        """The store itself, for reading."""
+        return self._store
+
+    async def commit(self, page: Page) -> Applied:
+        """Apply one page in one transaction and bring the window totals up to it.
+
+        Raises:
+            StoreFull: nothing was applied.
+        """
+        applied = await self._write(lambda: self._follow(self._store.commit(page)))
+        self._changed |= _kinds(page.batch)
+        return applied
+
+    async def tick(self, now: datetime) -> Applied:
+        """Judge again what the passing of time has changed, and let the windows move on."""
+        applied = await self._write(lambda: self._follow(self._store.tick(now)))
+        with self._lock:
+            self._totals.advance(now)
+        if applied.deltas:
+            self._changed.add("jobs")
+        return applied
+
+    async def read_freshness(self, readings: Iterable[Freshness]) -> Applied:
+        """Record calibration readings."""
+        held = tuple(readings)
+        return await self._write(lambda: self._follow(self._store.read_freshness(held)))
+
+    async def record_poll(self, poll: Poll) -> None:
+        """Keep one poll attempt."""
+        await self._write(lambda: self._store.record_poll(poll))
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do other work (prune, backup, recount) in the writing thread, in its turn."""
+        return await self._write(work)
+
+    async def watermark(self, shard: Shard) -> datetime | None:
+        """Where the shard's last full poll ended; None before the first."""
+        cursor = await asyncio.to_thread(self._store.cursor, shard)
+        return None if cursor is None else cursor.watermark
+
+    async def due(self, shard: Shard, now: datetime) -> tuple[str, ...]:
+        """Ids of unsettled jobs to ask for again."""
+        return tuple(entry.key.id for entry in await asyncio.to_thread(self._store.due, shard, now))
+
+    def windows(self, now: datetime) -> tuple[tuple[timedelta, ...], dict[Series, tuple[Counts, ...]]]:
+        """The windows, and counts of every series in each of them at ``now``; callable from any thread."""
+        with self._lock:
+            self._totals.advance(now)
+            return self._totals.windows, dict(self._totals.all())
+
+    def rebuild(self, now: datetime, longest: timedelta) -> None:
+        """Build the window totals from the stored buckets: at the start, and after a recount."""
+        with self._lock:
+            self._totals.rebuild(self._store.buckets(now - longest - timedelta(minutes=5)), now)
+
+    def take_changes(self) -> set[str]:
+        """Kinds of records that changed since the last call."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def mark(self, kinds: Iterable[str] = ALL_KINDS) -> None:
+        """Have these kinds read again: they were taken but not shown, or the way they are shown changed."""
+        self._changed.update(kinds)
+
+    @property
+    def dirty(self) -> bool:
+        """True when something changed since the last :meth:`take_changes`."""
+        return bool(self._changed)
+
+    def close(self) -> None:
+        """Wait for the write under way, then release the store."""
+        self._writer.shutdown(wait=True)
+        self._store.close()
+
+    def _follow(self, applied: Applied) -> Applied:
+        with self._lock:
+            for delta in applied.deltas:
+                self._totals.add(delta)
+        return applied
+
+    async def _write(self, work: Callable[[], T]) -> T:
+        began = time.perf_counter()
+        failed = True
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(self._writer, work)
+            failed = False
+        except StoreFull:
+            self.full = True
+            raise
+        finally:
+            self._on_commit(time.perf_counter() - began, failed)
+        self.full = False
+        return result
+
+
+def _kinds(batch: Batch) -> set[str]:
+    changed = {kind for kind in ("jobs", "backends", "calibrations", "quotas") if getattr(batch, kind)}
+    return changed | {"jobs"} if batch.missing else changed

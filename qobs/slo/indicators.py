@@ -1,0 +1,114 @@
+"""The judge that the store counts by: verdicts and counters of one record, in event time.
+
+The rules themselves are in :mod:`qobs.slo.verdicts` and :mod:`qobs.slo.tallies`; here they meet the thresholds and the labels.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from qobs.model import Event, Freshness, Job, Judgement, Series
+from qobs.slo.tallies import Tallies
+from qobs.slo.thresholds import Thresholds
+from qobs.slo.verdicts import CALIBRATION_FRESHNESS, JOB_LATENCY, JOB_SUCCESS, QUEUE_WAIT, JobJudge
+
+RULES = "2026-11"
+"""Version of the judging rules: change it with any rule, so that stores count again."""
+
+_MOST_LABEL_SETS = 4096
+_NOTHING = timedelta()
+_new = tuple.__new__  # half the cost of a named tuple's own constructor, on the path of every job
+
+_Row = tuple[JobJudge, timedelta, Series]
+_Labels = tuple[str, str, str | None, str | None, str | None, str | None]
+
+
+class Indicators:
+    """Judges jobs and calibration readings: pure, for what it keeps between calls changes only its speed.
+
+    Implements :class:`qobs.model.Judge`. All jobs are counted, exploratory ones too, with their own ``workload`` label: an
+    objective chooses among them.
+
+    A time that lies further ahead of ``now`` than the tolerance is counted at ``now``, and asked about again
+    (:attr:`Judgement.next_at`) when the tolerance reaches it, so that the count ends up where the provider says it
+    belongs. ``clamped`` counts each such event, and each negative duration (which judges as zero).
+    """
+
+    def __init__(self, thresholds: Thresholds | None = None) -> None:
+        """Judge by ``thresholds``; None: the defaults."""
+        self._thresholds = Thresholds() if thresholds is None else thresholds
+        self._fingerprint = self._thresholds.fingerprint(RULES)
+        self._tolerance = self._thresholds.future_tolerance
+        self._rows: dict[_Labels, tuple[_Row, ...]] = {}
+        self._tallies = Tallies()
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any threshold and with the rules."""
+        return self._fingerprint
+
+    def job(self, job: Job, now: datetime) -> Judgement:
+        """Verdicts and counts of one job as known at ``now``."""
+        horizon = now + self._tolerance
+        clamped = _negative_durations(job)
+        events: list[Event] = []
+        next_at: datetime | None = None
+        for judge, limit, series in self._rows_of(job):
+            good, at = judge(job, limit, now)
+            if at is None:
+                continue
+            if good is not None:
+                if at <= horizon:
+                    events.append(_new(Event, (series, at, good)))
+                    continue
+                events.append(Event(series, now, good))
+                clamped += 1
+                at -= self._tolerance
+            if next_at is None or at < next_at:
+                next_at = at
+        return Judgement(tuple(events), self._tallies.tally(job), next_at, clamped)
+
+    def freshness(self, reading: Freshness) -> Judgement:
+        """Verdict on one calibration reading, at its slice; a calibration further ahead than the tolerance is clamped."""
+        limit = self._thresholds.calibration_freshness.of(backend=reading.backend)
+        good, at = CALIBRATION_FRESHNESS.judge(reading, limit)
+        if good is None or at is None or reading.calibrated_at is None:
+            return Judgement()
+        series = Series(CALIBRATION_FRESHNESS.name, reading.provider, reading.source, reading.backend)
+        ahead = reading.calibrated_at - reading.slice_at > self._tolerance
+        return Judgement((Event(series, at, good),), clamped=int(ahead))
+
+    def _rows_of(self, job: Job) -> tuple[_Row, ...]:
+        """Judges with limits and series for the job's labels, made once per label set."""
+        labels = (job.provider, job.source, job.backend, job.priority, job.workload, job.team)
+        rows = self._rows.get(labels)
+        if rows is None:
+            if len(self._rows) >= _MOST_LABEL_SETS:
+                self._rows.clear()
+            rows = self._rows[labels] = self._make_rows(labels)
+        return rows
+
+    def _make_rows(self, labels: _Labels) -> tuple[_Row, ...]:
+        provider, source = labels[0], labels[1]
+        backend, priority, workload, team = (label or "" for label in labels[2:])
+        chosen = self._thresholds
+        limits = (
+            (JOB_SUCCESS, _NOTHING),
+            (JOB_LATENCY, chosen.job_latency.of(backend=backend, priority=priority)),
+            (QUEUE_WAIT, chosen.queue_wait.of(backend=backend, priority=priority)),
+        )
+        return tuple(
+            (sli.judge, limit, Series(sli.name, provider, source, backend, priority, workload, team)) for sli, limit in limits
+        )
+
+
+def _negative_durations(job: Job) -> int:
+    """How many of wait, execution and turnaround the provider tells as ending before they began."""
+    submitted, started, ended = job.submitted_at, job.started_at, job.ended_at
+    since = job.queued_at or submitted
+    negative = 0
+    if started is not None:
+        negative = int(since is not None and started < since) + int(ended is not None and ended < started)
+    if ended is not None and submitted is not None and ended < submitted:
+        negative += 1
+    return negative

@@ -1,0 +1,90 @@
+"""From a path to a sound, current database file: check, recover, create or migrate, in that order."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from qobs.errors import StoreCorrupt, StoreError, StoreFull
+from qobs.store.backup import backups, copy
+from qobs.store.connection import Connect, connect_writer, translate
+from qobs.store.lock import FileLock
+from qobs.store.recovery import CHECK_SECONDS, Recovery, damage, log_lost, restore, sync_directory
+from qobs.store.schema import SCHEMA_VERSION, check_identity, migrate, schema_version, stamp
+
+AFTER_LOSS_SECONDS = 30.0
+"""How long to look at a file whose log is gone: it may have been cut off while the log was being folded in."""
+
+
+def prepare(
+    path: Path, lock: FileLock, now: datetime, connect: Connect, *, recover: bool, busy_seconds: float
+) -> tuple[Recovery, ...]:
+    """Leave a sound file of the current schema at ``path``; returns what had to be mended.
+
+    Raises:
+        StoreCorrupt: the file is damaged and ``recover`` is False.
+        StoreError: see :class:`qobs.store.sqlite.SqliteStore`.
+    """
+    try:
+        mended = _mend(path, lock, now, recover=recover)
+        if path.exists():
+            _migrate(path, now, connect, busy_seconds)
+        else:
+            _create(path, connect)
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+    except OSError as error:
+        raise StoreFull(f"{path}: {error.strerror}: the store cannot be opened") from error
+    return mended
+
+
+def _mend(path: Path, lock: FileLock, now: datetime, *, recover: bool) -> tuple[Recovery, ...]:
+    lost = log_lost(path, was_open=lock.was_open)  # first: looking into the file makes a new log
+    known = lock.was_used or bool(backups(path))
+    reason = damage(path, known=known, budget_seconds=AFTER_LOSS_SECONDS if lost else CHECK_SECONDS)
+    if reason is not None:
+        if not recover:
+            raise StoreCorrupt(f"{path}: {reason}: nothing was touched; the daemon restores the newest backup when it starts")
+        return (restore(path, reason, now),)
+    if lost:
+        reason = "the write-ahead log is missing: the last commits before the crash are gone, their cursors with them"
+        return (Recovery(reason=reason, moved_to=None, restored_from=None),)
+    return ()
+
+
+def _create(path: Path, connect: Connect) -> None:
+    """Make the file under another name first, so that an empty one under its own name is always damage."""
+    partial = path.with_name(path.name + ".new")
+    partial.unlink(missing_ok=True)
+    try:
+        with closing(connect(partial, isolation_level=None)) as connection:
+            migrate(connection)
+        partial.chmod(0o600)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+        sync_directory(path.parent)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _migrate(path: Path, now: datetime, connect: Connect, busy_seconds: float) -> None:
+    with closing(connect(path, timeout=busy_seconds, isolation_level=None)) as connection:
+        check_identity(connection, path)
+        if schema_version(connection) == SCHEMA_VERSION:
+            return
+    with closing(connect_writer(path, connect, busy_seconds=busy_seconds)) as connection:
+
+        def keep(version: int) -> None:
+            copy(connection, path.with_name(f"{path.name}.before-schema-{SCHEMA_VERSION}-{stamp(now)}"))
+
+        try:
+            migrate(connection, before=keep)
+        except (sqlite3.Error, StoreError) as error:
+            raise StoreError(
+                f"{path}: migration to schema version {SCHEMA_VERSION} failed, nothing was changed: {error}"
+            ) from error

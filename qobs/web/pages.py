@@ -1,0 +1,121 @@
+"""The page at ``/``: what is watched, how it is, and where everything else is. No script, no image, one style."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from html import escape
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8886; --good: #176b2c; --bad: #a11212; }
+@media (prefers-color-scheme: dark) { :root { --good: #6fd58a; --bad: #ff8f8f; } }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; margin-bottom: 2rem; }
+caption { text-align: left; font-weight: 600; font-size: 1.15rem; padding: .5rem 0; }
+th, td { text-align: left; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+.good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; }
+nav ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 1.25rem; }
+.scroll { overflow-x: auto; }
+"""
+STYLE_HASH = "sha256-" + b64encode(sha256(STYLE.encode()).digest()).decode()
+"""What the Content-Security-Policy allows: this style and nothing else."""
+
+LINKS = (
+    ("/metrics", "Metrics"),
+    ("/readyz", "Readiness"),
+    ("/livez", "Liveness"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One stream of one source; ``healthy`` None: not polled yet."""
+
+    source: str
+    provider: str
+    stream: str
+    healthy: bool | None
+    last_success_at: datetime | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendRow:
+    """One backend as its provider last published it; None: not told."""
+
+    source: str
+    provider: str
+    backend: str
+    state: str
+    queue_jobs: int | None = None
+    calibrated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All that the page shows."""
+
+    version: str
+    now: datetime
+    sources: Sequence[SourceRow] = ()
+    backends: Sequence[BackendRow] = ()
+
+
+def landing(overview: Overview) -> str:
+    """The whole page; every text from outside is escaped."""
+    links = "".join(f'<li><a href="{path}">{title}</a></li>' for path, title in LINKS)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>qobs</title>'
+        f"<style>{STYLE}</style></head><body><header><h1>qobs</h1>"
+        f"<p>Observability for quantum computing. Version {escape(overview.version)}, {_at(overview.now)}.</p></header>"
+        f'<nav aria-label="Endpoints"><ul>{links}</ul></nav><main>'
+        f"{_table('Sources', _SOURCE_HEADS, [_source(row) for row in overview.sources], 'No source is configured.')}"
+        f"{_table('Backends', _BACKEND_HEADS, [_backend(row) for row in overview.backends], 'No backend is known yet.')}"
+        "</main></body></html>\n"
+    )
+
+
+_SOURCE_HEADS = ("Source", "Provider", "Stream", "Last poll", "Last success", "Note")
+_BACKEND_HEADS = ("Backend", "Provider", "Source", "State", "Queue", "Calibrated")
+
+
+def _table(caption: str, heads: Sequence[str], rows: Sequence[str], empty: str) -> str:
+    if not rows:
+        return f"<h2>{caption}</h2><p>{empty}</p>"
+    head = "".join(f'<th scope="col"{_number(name)}>{name}</th>' for name in heads)
+    return (
+        f'<div class="scroll"><table><caption>{caption}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _number(head: str) -> str:
+    return ' class="number"' if head == "Queue" else ""
+
+
+def _source(row: SourceRow) -> str:
+    word, look = {True: ("works", "good"), False: ("fails", "bad"), None: ("not yet", "")}[row.healthy]
+    return (
+        f'<tr><th scope="row">{escape(row.source)}</th><td>{escape(row.provider)}</td><td>{escape(row.stream)}</td>'
+        f'<td class="{look}">{word}</td><td>{_at(row.last_success_at)}</td><td>{escape(row.note)}</td></tr>'
+    )
+
+
+def _backend(row: BackendRow) -> str:
+    queue = "" if row.queue_jobs is None else str(row.queue_jobs)
+    return (
+        f'<tr><th scope="row">{escape(row.backend)}</th><td>{escape(row.provider)}</td><td>{escape(row.source)}</td>'
+        f'<td>{escape(row.state)}</td><td class="number">{queue}</td><td>{_at(row.calibrated_at)}</td></tr>'
+    )
+
+
+def _at(at: datetime | None) -> str:
+    """A UTC time to the second; empty where it is not known."""
+    if at is None:
+        return ""
+    return f'<time datetime="{at.isoformat(timespec="seconds")}">{at:%Y-%m-%d %H:%M:%S} UTC</time>'

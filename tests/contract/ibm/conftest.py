@@ -1,0 +1,6 @@
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known when this folder is collected on its own."""
+    config.addinivalue_line("markers", "contract: needs an environment with a provider's official clients")
