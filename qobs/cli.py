@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ from qobs import __version__
 if TYPE_CHECKING:
     from qobs.config import Config
     from qobs.errors import Finding
-    from qobs.store.base import Store
+    from qobs.store.command import Output
+    from qobs.store.readonly import ReadOnlyStore
 
 OK, FINDINGS, CANNOT_RUN = 0, 1, 2
 
@@ -180,9 +182,12 @@ def _store(commands: Any) -> None:
         ("prune", "apply the configured retention now"),
     ):
         action = actions.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        where = action.add_mutually_exclusive_group()
-        where.add_argument("--config", default="qobs.yaml", help="configuration that names the store (default: qobs.yaml)")
-        where.add_argument("--path", type=Path, help="database file, instead of the configured one")
+        action.add_argument("--config", default="qobs.yaml", help="configuration that names the store (default: qobs.yaml)")
+        action.set_defaults(path=None)
+        if name != "prune":
+            action.add_argument(
+                "--path", type=Path, help="database file, instead of the configured one (its counts are then not compared)"
+            )
         action.add_argument("--json", action="store_true", help="print JSON")
         if name == "backup":
             action.add_argument("target", type=Path, help="file to write; must not exist")
@@ -190,37 +195,39 @@ def _store(commands: Any) -> None:
 
 
 def _run_store(arguments: argparse.Namespace) -> int:
-    from qobs.daemon.wiring import open_store_for_command
+    from qobs.config import load
+    from qobs.daemon.wiring import open_store, open_store_to_read
     from qobs.errors import ConfigError, StoreError
-
-    try:
-        store = open_store_for_command(arguments.path, Path(arguments.config), read_only=arguments.action != "prune")
-    except ConfigError as error:
-        return _report(error.findings, as_json=arguments.json)
-    except (StoreError, OSError) as error:
-        return _cannot(str(error), as_json=arguments.json)
-    try:
-        return _store_action(store, arguments)
-    except (StoreError, OSError) as error:
-        return _cannot(str(error), as_json=arguments.json)
-    finally:
-        store.close()
-
-
-def _store_action(store: SqliteStore | StoreReader, arguments: argparse.Namespace) -> int:
+    from qobs.sources.registry import SOURCES
     from qobs.store import command
 
     as_json: bool = arguments.json
-    if arguments.action == "info":
-        output = command.info(store, as_json=as_json)
-    elif arguments.action == "verify":
-        output = command.verify(store, as_json=as_json)
-    elif arguments.action == "backup":
-        output = command.backup(store, arguments.target, as_json=as_json)
-    else:
-        output = command.prune(store, datetime.now(UTC), as_json=as_json)
+    config = Path(arguments.config)
+    try:
+        if arguments.path is None and not config.is_file():
+            return _cannot(f"{config}: no such file; name a configuration with --config, or a store with --path", as_json=as_json)
+        if arguments.action == "prune":
+            with closing(open_store(load(config, SOURCES))) as store:
+                output = command.prune(store, datetime.now(UTC), as_json=as_json)
+        else:
+            with closing(open_store_to_read(arguments.path, config)) as reader:
+                output = _look(reader, arguments)
+    except ConfigError as error:
+        return _report(error.findings, as_json=as_json)
+    except (StoreError, OSError) as error:
+        return _cannot(str(error), as_json=as_json)
     _print(output.text)
     return output.status
+
+
+def _look(store: ReadOnlyStore, arguments: argparse.Namespace) -> Output:
+    from qobs.store import command
+
+    if arguments.action == "verify":
+        return command.verify(store, as_json=arguments.json)
+    if arguments.action == "backup":
+        return command.backup(store, arguments.target, as_json=arguments.json)
+    return command.info(store, as_json=arguments.json)
 
 
 # ------------------------------------------------------------------------------------------------ shared

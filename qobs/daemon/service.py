@@ -40,6 +40,7 @@ log = logging.getLogger("qobs.daemon")
 TICK_SECONDS = 10.0
 REFRESH_SECONDS = 1.0
 REFRESH_AT_LEAST_SECONDS = 10.0
+LEAST_RENDER_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 10.0
 INFO_EVERY_SECONDS = 60.0
 PRUNE_EVERY = timedelta(days=1)
@@ -80,7 +81,9 @@ class Daemon:
         self._pressure: Reading | None = None
         self._group = SourceGroup(config, self._shared())
         self._builder = SnapshotBuilder(self._sink, thresholds(config), full=frozenset(config.tier.full))
-        self._exposition = Exposition(clock, budget=budget(config), stock=StockMetrics())
+        self._exposition = Exposition(
+            clock, budget=budget(config), stock=StockMetrics(), min_interval_seconds=LEAST_RENDER_SECONDS
+        )
         self._heartbeat = Heartbeat(clock)
         self._reload_ok = True
         self._reloaded_at = self._started_at
@@ -99,9 +102,9 @@ class Daemon:
         await self._sink.run(lambda: self._sink.rebuild(self._clock.now(), max(WINDOWS)))
         await self._refresh(force=True)
         await self._server.start(self.config.listen.host, self.config.listen.port)
-        loops: tuple[tuple[str, float, Callable[[], Awaitable[None]]], ...] = (
+        loops: tuple[tuple[str, float, Callable[[], Awaitable[object]]], ...] = (
             ("tick", TICK_SECONDS, self._tick),
-            ("freshness", 60.0, self._read_freshness),
+            ("freshness", 60.0, self.read_freshness),
             ("refresh", REFRESH_SECONDS, self._refresh),
             ("housekeeping", HOUSEKEEPING_SECONDS, self._housekeeping),
         )
@@ -140,10 +143,10 @@ class Daemon:
 
     async def refresh_now(self) -> None:
         """Render what is known at this moment, so that the next scrape shows it."""
-        self._refreshed_at = float("-inf")
-        await self._refresh(force=True)
+        while not await self._refresh(force=True):
+            await self._clock.sleep(LEAST_RENDER_SECONDS)
 
-    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]], name: str) -> None:
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[object]], name: str) -> None:
         while True:
             await self._clock.sleep(seconds)
             try:
@@ -158,7 +161,7 @@ class Daemon:
     async def _tick(self) -> None:
         await self._sink.tick(self._clock.now())
 
-    async def _read_freshness(self) -> None:
+    async def read_freshness(self) -> None:
         """One reading for each backend whose calibration stream is alive, per slice of five minutes."""
         now = self._clock.now()
         slice_at = now - (now - EPOCH) % SLICE
@@ -185,28 +188,31 @@ class Daemon:
         if readings:
             await self._sink.read_freshness(readings)
 
-    async def _refresh(self, *, force: bool = False) -> None:
-        """Render when something changed, and every ten seconds for the daemon's own numbers."""
+    async def _refresh(self, *, force: bool = False) -> bool:
+        """Render when something changed, and every ten seconds for the daemon's own numbers; False: nothing was rendered."""
         at = self._clock.monotonic()
         if not force and not self._sink.dirty and at - self._refreshed_at < REFRESH_AT_LEAST_SECONDS:
-            return
+            return False
         changed = self._sink.take_changes()
         shards, sources = freeze_logs(self._group.shard_logs, self._group.source_logs)
         process, now = self._process(), self._clock.now()
 
-        def work() -> None:
+        def work() -> bool:
             snapshot: Snapshot = self._builder.build(
                 now, process=process, shards=shards, sources=sources, store=self._store_state(), changed=changed
             )
-            self._exposition.refresh(snapshot)
             self._latest = snapshot
+            return self._exposition.refresh(snapshot)
 
+        rendered = False
         try:
-            await asyncio.to_thread(work)
-        except BaseException:
-            self._sink.mark(changed)
-            raise
-        self._refreshed_at = at
+            rendered = await asyncio.to_thread(work)
+        finally:
+            if rendered:
+                self._refreshed_at = at
+            else:
+                self._sink.mark(changed)
+        return rendered
 
     async def _housekeeping(self) -> None:
         """Read the pressure; make the hourly backup and the daily pruning when they are due."""

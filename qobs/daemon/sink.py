@@ -18,6 +18,7 @@ from qobs.store.base import Store
 T = TypeVar("T")
 
 ALL_KINDS = frozenset({"jobs", "backends", "calibrations", "quotas"})
+"""Kinds of records that are shown; ``jobs`` stands for everything that is counted."""
 
 
 class StoreSink:
@@ -65,7 +66,10 @@ class StoreSink:
     async def read_freshness(self, readings: Iterable[Freshness]) -> Applied:
         """Record calibration readings."""
         held = tuple(readings)
-        return await self._write(lambda: self._follow(self._store.read_freshness(held)))
+        applied = await self._write(lambda: self._follow(self._store.read_freshness(held)))
+        if applied.deltas:
+            self._changed.add("jobs")
+        return applied
 
     async def record_poll(self, poll: Poll) -> None:
         """Keep one poll attempt."""

@@ -25,7 +25,7 @@ from qobs.sources.limits import Limits
 from qobs.sources.mapping import apply_labels
 from qobs.sources.poller import Watched
 from qobs.sources.registry import SOURCES
-from qobs.store.base import Store
+from qobs.store.readonly import ReadOnlyStore
 from qobs.store.sqlite import SqliteStore
 
 DEFAULT_POLL_SECONDS = {Stream.JOBS: 60.0, Stream.STATUS: 60.0, Stream.CALIBRATIONS: 900.0, Stream.QUOTAS: 900.0}
@@ -74,14 +74,18 @@ def open_store(config: Config) -> SqliteStore:
     )
 
 
-def open_store_for_command(path: Path | None, config: Path, *, read_only: bool) -> Store:
-    """The store that ``qobs store`` works on: ``path`` itself, or the one that the configuration names."""
+def open_store_to_read(path: Path | None, config: Path) -> ReadOnlyStore:
+    """The store that ``qobs store`` looks at: ``path`` itself, or the one that the configuration names.
+
+    The counts can be compared only where the configuration tells the thresholds that they were made by.
+
+    Raises:
+        ConfigError, StoreError: the configuration or the store cannot be read.
+    """
     if path is not None:
-        return SqliteStore.open_read_only(path, Indicators()) if read_only else SqliteStore.open(path, Indicators())
+        return ReadOnlyStore(path, None)
     loaded = load(config, SOURCES)
-    if not read_only:
-        return open_store(loaded)
-    return SqliteStore.open_read_only(loaded.store.path, Indicators(thresholds(loaded)))
+    return ReadOnlyStore(loaded.store.path, Indicators(thresholds(loaded)))
 
 
 @dataclass(frozen=True, slots=True)

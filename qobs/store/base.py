@@ -82,6 +82,22 @@ class StoreInfo(msgspec.Struct, frozen=True, kw_only=True):
     newest_job_at: datetime | None
 
 
+class Inspectable(Protocol):
+    """What can be looked at without writing: every store, and a store opened for reading beside a running daemon."""
+
+    def info(self) -> StoreInfo:
+        """Size, rows and schema."""
+        ...
+
+    def verify(self) -> tuple[str, ...]:
+        """Full check; each difference is one line; empty is good."""
+        ...
+
+    def backup(self, target: Path) -> None:
+        """Write a consistent copy, and open it again to prove that it is one."""
+        ...
+
+
 class Store(Protocol):
     """Everything the daemon needs kept."""
 

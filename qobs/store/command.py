@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from qobs.store.base import Store
+from qobs.store.base import Inspectable, Store
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -21,7 +21,7 @@ def _json(value: object) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
-def info(store: Store, *, as_json: bool = False) -> Output:
+def info(store: Inspectable, *, as_json: bool = False) -> Output:
     """Size, rows and schema of the store."""
     found = store.info()
     if as_json:
@@ -37,7 +37,7 @@ def info(store: Store, *, as_json: bool = False) -> Output:
     return Output("\n".join(lines))
 
 
-def verify(store: Store, *, as_json: bool = False) -> Output:
+def verify(store: Inspectable, *, as_json: bool = False) -> Output:
     """Every difference between the store and what its own history makes of it."""
     found = store.verify()
     status = 1 if found else 0
@@ -46,7 +46,7 @@ def verify(store: Store, *, as_json: bool = False) -> Output:
     return Output("\n".join(found) if found else "the store is sound: rows and counts are what the history makes of them", status)
 
 
-def backup(store: Store, target: Path, *, as_json: bool = False) -> Output:
+def backup(store: Inspectable, target: Path, *, as_json: bool = False) -> Output:
     """Write a checked copy of the store."""
     store.backup(target)
     size = target.stat().st_size

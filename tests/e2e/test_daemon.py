@@ -187,8 +187,9 @@ async def test_a_killed_daemon_goes_on_where_it_was(site):
     async with daemon(site.config) as again:
         await again.until('qobs_poll_total{provider="azure",source="azure-demo",stream="jobs"}', at_least=1)
         assert await again.stop() == 0
-    told = await _qobs("store", "verify", "--path", str(site.database))
-    assert told.code == 0, told
+    for where in (("--config", str(site.config)), ("--path", str(site.database))):
+        told = await _qobs("store", "verify", *where)
+        assert told.code == 0, told
 
 
 async def test_a_corrupt_store_is_kept_aside_and_filled_again(site):
