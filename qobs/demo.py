@@ -42,17 +42,17 @@ sources:
     iam_url: {ibm}
     credentials: {{api_key: {{file: {directory}/key}}}}
     poll: {{jobs: 5s, status: 5s, calibrations: 60s, quotas: 60s}}
-    tags:
-      experiment: 'exp:(?P<experiment>[\\w-]+)'
-      priority: 'prio:(?P<priority>\\w+)'
-      team: 'team:(?P<team>\\w+)'
-      workload: 'workload:(?P<workload>\\w+)'
+    tags: &tags
+      experiment: '^exp(?:eriment)?:(?P<experiment>[\\w-]+)'
+      priority: '^prio(?:rity)?:(?P<priority>\\w+)'
+      team: '^team:(?P<team>\\w+)'
+      workload: '^workload:(?P<workload>\\w+)'
   - name: ionq-demo
     type: ionq
     url: {ionq}
     credentials: {{api_key: {{file: {directory}/key}}}}
     poll: {{jobs: 5s, status: 5s, calibrations: 60s}}
-    labels: {{workload: production}}
+    tags: *tags
   - name: azure-demo
     type: azure
     url: {azure}
@@ -62,7 +62,7 @@ sources:
     location: eastus
     credentials: {{api_key: {{file: {directory}/key}}}}
     poll: {{jobs: 5s, status: 5s, quotas: 60s}}
-    labels: {{workload: production}}
+    tags: *tags
 """
 """The demo's whole configuration: what a user would write, with three emulated clouds in place of the real ones."""
 

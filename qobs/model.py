@@ -171,6 +171,25 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return JobKey(self.provider, self.account, self.id)
 
 
+LABEL_FIELDS = (
+    "experiment",
+    "priority",
+    "team",
+    "cost_center",
+    "workload",
+    "batch",
+    "name",
+    "sdk",
+    "sdk_version",
+    "circuit_hash",
+    "parameter_hash",
+    "environment_hash",
+    "trace_id",
+    "parent_run",
+)
+"""Fields of a job that an operator's labels and tag patterns may fill: text that the provider does not own."""
+
+
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of a job's append-only history.
 

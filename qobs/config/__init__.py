@@ -25,10 +25,8 @@ from qobs.config.records import (
     Tier,
 )
 from qobs.config.schema import documented_keys, json_schema, markdown_table
-from qobs.config.sources import JOB_FIELDS
 
 __all__ = [
-    "JOB_FIELDS",
     "NOT_YET_USED",
     "OVERRIDES",
     "Backups",

@@ -12,25 +12,7 @@ from qobs.config.document import Node, Scalar
 from qobs.config.kinds import Boolean, Duration, Integer, Kind, Number, Pattern, Report, Schema, Text, nearest, shown
 from qobs.config.records import SourceConfig
 from qobs.config.structure import Key, ListOf, MapOf, Record, as_table, key_schema
-from qobs.model import Stream
-
-JOB_FIELDS = (
-    "experiment",
-    "priority",
-    "team",
-    "cost_center",
-    "workload",
-    "batch",
-    "name",
-    "sdk",
-    "sdk_version",
-    "circuit_hash",
-    "parameter_hash",
-    "environment_hash",
-    "trace_id",
-    "parent_run",
-)
-"""Fields of a job that labels and tags may fill: text that the provider does not own."""
+from qobs.model import LABEL_FIELDS, Stream
 
 NAME = Text(pattern=r"[a-z0-9](?:[a-z0-9_.-]{0,61}[a-z0-9])?", allowed="1 to 63 of a-z, 0-9, dash, dot and underscore")
 
@@ -135,7 +117,7 @@ def source_record(entry: SourceTypeLike, vault: Vault) -> Record[SourceConfig]:
 
 def _common(entry: SourceTypeLike, vault: Vault) -> tuple[Key, ...]:
     needed = bool(entry.credentials) and frozenset() not in entry.credentials
-    fields = Text(choices=JOB_FIELDS)
+    fields = Text(choices=LABEL_FIELDS)
     hosts = Text(pattern=rf"(?:\*\.)?{HOST}", allowed="a host name such as api.example or *.example")
     return (
         Key("name", NAME, "the `source` label of everything that comes from here; unique", required=True),
@@ -146,7 +128,7 @@ def _common(entry: SourceTypeLike, vault: Vault) -> tuple[Key, ...]:
         Key("labels", MapOf(Text(max_length=200), names=fields), "job fields with a fixed value for every job of this source"),
         Key(
             "tags",
-            MapOf(Pattern(JOB_FIELDS), names=Text(max_length=63), most=32),
+            MapOf(Pattern(LABEL_FIELDS), names=Text(max_length=63), most=32),
             "patterns on job tags; named groups fill job fields",
         ),
         Key(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from qobs import __version__
 from qobs.daemon.group import SourceGroup
 from qobs.export.snapshot import Snapshot
-from qobs.web.pages import BackendRow, Overview, SourceRow
+from qobs.model import Counts
+from qobs.stats import jeffreys_interval
+from qobs.web.pages import BackendRow, IndicatorRow, Overview, SourceRow
 
 BREAKER_NOTES = {1: "breaker half-open: probing", 2: "breaker open: polling is paused"}
 
@@ -37,7 +40,22 @@ def overview(snapshot: Snapshot | None, group: SourceGroup, now: datetime) -> Ov
             state=status.state.value,
             queue_jobs=status.queue_jobs,
             calibrated_at=calibrated.get((status.provider, status.source, status.backend)),
+            own_queued=snapshot.open_jobs.get((status.provider, status.source, status.backend, "queued"), 0),
+            own_running=snapshot.open_jobs.get((status.provider, status.source, status.backend, "running"), 0),
         )
         for status in snapshot.backends
     )
-    return Overview(version=__version__, now=now, sources=sources, backends=backends)
+    return Overview(version=__version__, now=now, sources=sources, backends=backends, indicators=tuple(_indicators(snapshot)))
+
+
+def _indicators(snapshot: Snapshot) -> Iterator[IndicatorRow]:
+    """Counts of the last day summed by indicator and source, with Jeffreys' interval."""
+    sums: dict[tuple[str, str], Counts] = {}
+    for entry in snapshot.sli_windows:
+        if entry.window == "1d":
+            key = (entry.series.sli, entry.series.source)
+            known = sums.get(key, Counts(0, 0))
+            sums[key] = Counts(known.good + entry.counts.good, known.total + entry.counts.total)
+    for (sli, source), counts in sorted(sums.items()):
+        low, high = jeffreys_interval(bad=counts.good, total=counts.total)
+        yield IndicatorRow(indicator=sli, source=source, good=counts.good, total=counts.total, low=low, high=high)

@@ -14,7 +14,7 @@ from datetime import timedelta
 from random import Random
 
 from qobs import __version__
-from qobs.clock import Clock
+from qobs.clock import Clock, SystemClock
 from qobs.config import Config
 from qobs.daemon.group import Shared, SourceGroup
 from qobs.daemon.observe import COMMIT_BOUNDS, Observations
@@ -74,6 +74,7 @@ class Daemon:
         self._write_failures = 0
         self._changes = Changes(log)
         self._store = store if store is not None else open_store(config)
+        self._recovering = bool(getattr(self._store, "recoveries", ()))
         for recovery in getattr(self._store, "recoveries", ()):
             log.error("store was damaged", extra={"recovery": str(recovery)})
         self._sink = StoreSink(self._store, WindowTotals(WINDOWS), self._note_commit)
@@ -82,9 +83,10 @@ class Daemon:
         self._group = SourceGroup(config, self._shared())
         self._builder = SnapshotBuilder(self._sink, thresholds(config), full=frozenset(config.tier.full))
         self._exposition = Exposition(
-            clock, budget=budget(config), stock=StockMetrics(), min_interval_seconds=LEAST_RENDER_SECONDS
+            SystemClock(), budget=budget(config), stock=StockMetrics(), min_interval_seconds=LEAST_RENDER_SECONDS
         )
-        self._heartbeat = Heartbeat(clock)
+        # The process's own health is measured on the machine's clock, whatever time the records live in.
+        self._heartbeat = Heartbeat(SystemClock())
         self._reload_ok = True
         self._reloaded_at = self._started_at
         self._server = Server(self._surface())
@@ -144,7 +146,7 @@ class Daemon:
     async def refresh_now(self) -> None:
         """Render what is known at this moment, so that the next scrape shows it."""
         while not await self._refresh(force=True):
-            await self._clock.sleep(LEAST_RENDER_SECONDS)
+            await asyncio.sleep(LEAST_RENDER_SECONDS)
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[object]], name: str) -> None:
         while True:
@@ -261,7 +263,7 @@ class Daemon:
         )
 
     def readiness(self) -> Readiness:
-        """Reasons why the daemon cannot do its work: store, disk, memory, configuration."""
+        """Reasons why the daemon cannot do its work (store, disk, memory, configuration) or has not yet begun to."""
         return Readiness(tuple(self._unready()))
 
     def _unready(self) -> Iterable[tuple[str, str]]:
@@ -272,6 +274,11 @@ class Daemon:
             yield "disk", f"{pressure.disk_free_ratio:.1%} free; polling is paused until space returns"
         if pressure is not None and pressure.memory is Level.HARD:
             yield "memory", "over 90 % of the limit"
+        unknown = [log for log in self._group.shard_logs if log.last_ok is None]
+        if unknown:
+            yield "sources", f"{len(unknown)} of {len(self._group.shard_logs)} streams have not been polled yet"
+        if self._recovering and any(log.last_ok is not True for log in self._group.shard_logs):
+            yield "store", "recovering: the store was damaged, and history is being read from the providers again"
         if not self._reload_ok:
             yield "config", "the configuration on disk is not usable; the last good one stays in use"
 

@@ -20,7 +20,11 @@ from qobs.export.snapshot import (
 )
 from qobs.insight.calibration import oldest_parameter_at, summarize
 from qobs.model import BackendStatus, Calibration, Counts, Quota, Series, Stream
+from qobs.slo.latency import latency_quantiles
 from qobs.slo.thresholds import Thresholds
+
+LATENCY_WINDOW = timedelta(days=1)
+LATENCIES_EVERY = timedelta(minutes=1)
 
 
 class SnapshotBuilder:
@@ -39,6 +43,8 @@ class SnapshotBuilder:
         self._oldest: Mapping[tuple[str, str, str], datetime] = {}
         self._totals: tuple[SliTotal, ...] = ()
         self._limits: dict[Series, float] = {}
+        self._latencies: Mapping[tuple[str, str, str, str], float] = {}
+        self._latencies_at: datetime | None = None
 
     def build(
         self,
@@ -52,6 +58,7 @@ class SnapshotBuilder:
     ) -> Snapshot:
         """The snapshot at ``now``: ``changed`` names the kinds of records to read again."""
         self._refresh(changed)
+        self._measure_latencies(now)
         return Snapshot(
             now=now,
             process=process,
@@ -63,6 +70,7 @@ class SnapshotBuilder:
             quotas=self._quotas,
             open_jobs=self._open,
             oldest_queued=self._oldest,
+            latencies=self._latencies,
             counters=self._counters,
             sli_totals=self._totals,
             sli_windows=tuple(self._windows(now)),
@@ -84,6 +92,15 @@ class SnapshotBuilder:
             totals = store.totals()
             self._totals = tuple(SliTotal(entry.series, entry.exported_total, entry.exported_bad) for entry in totals)
             self._limits = {entry.series: seconds for entry in totals if (seconds := self._limit(entry.series)) is not None}
+
+    def _measure_latencies(self, now: datetime) -> None:
+        """Once a minute: open jobs grow older without any commit, and the day's jobs are too many for every render."""
+        if self._latencies_at is not None and timedelta() <= now - self._latencies_at < LATENCIES_EVERY:
+            return
+        self._latencies_at = now
+        since = now - LATENCY_WINDOW
+        found = latency_quantiles(self._sink.store.jobs(since=since), since=since, now=now)
+        self._latencies = {(*place, str(quantile)): seconds for (place, quantile), seconds in found.items()}
 
     def _reading(self, calibration: Calibration) -> CalibrationReading:
         return CalibrationReading(

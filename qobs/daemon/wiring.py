@@ -116,6 +116,7 @@ def wire_source(entry: SourceConfig, config: Config, *, clock: Clock, rng: Rando
         guard=Guard(kind.hosts, urls=urls, allow=entry.allow_hosts),
         limits=replace(deadlines or Limits(), body_bytes=config.limits.max_body_bytes, pages_per_poll=config.limits.max_pages),
         observer=log,
+        retried=kind.retried,
         user_agent=f"qobs/{__version__} (python/{platform.python_version()})",
     )
     client = HttpClient(edge)

@@ -73,8 +73,21 @@ def _row(counter: JobCounter) -> Metric:
     )
 
 
+def _latency(name: str, quantile: str) -> Metric:
+    """One quantile is one family: Prometheus keeps the label ``quantile`` for its own summaries."""
+    return Metric(
+        f"qobs_job_latency_{name}_seconds",
+        f"Time from submission to result of the last day's jobs, {name}; open jobs count as at least so long.",
+        Kind.GAUGE,
+        WHERE,
+        lambda s: ((labels[:3], seconds) for labels, seconds in s.latencies.items() if labels[3] == quantile),
+        "seconds",
+    )
+
+
 JOB_ROWS = (
     Metric("qobs_jobs", "Jobs that have not ended, by state.", Kind.GAUGE, (*WHERE, "state"), open_jobs),
+    *(_latency(name, quantile) for name, quantile in (("median", "0.5"), ("p90", "0.9"), ("p99", "0.99"))),
     Metric(
         "qobs_oldest_queued_job_timestamp_seconds",
         "Submission time of the oldest job that is still queued.",

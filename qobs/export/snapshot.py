@@ -196,6 +196,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Jobs that have not ended, by (provider, source, backend, state)."""
     oldest_queued: Mapping[tuple[str, str, str], datetime] = {}
     """Submission time of the oldest queued job by (provider, source, backend)."""
+    latencies: Mapping[tuple[str, str, str, str], float] = {}
+    """Quantiles of submission to result in seconds, by (provider, source, backend, quantile as text)."""
     counters: Mapping[str, Mapping[Labels, float]] = {}
     """Counters derived from jobs: metric name → label values → exported value. Make it with :func:`group_counters`."""
     exemplars: Mapping[str, Mapping[Labels, Exemplar]] = {}

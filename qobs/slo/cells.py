@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from struct import Struct
 
 from qobs.model import Series
 
@@ -17,7 +18,9 @@ MOST_EVENTS = (1 << 31) - 1
 BEFORE_TIME = -(1 << 60)
 """Seconds since 1970 of a clock that nobody has set."""
 
-_PACK_AT = 3 * 16
+_PACK_AT = CELL_BYTES * 16
+_CELL = Struct("iii")
+_pack = _CELL.pack
 
 
 class Names:
@@ -27,14 +30,15 @@ class Names:
         """Know no series."""
         self._numbers: dict[Series, int] = {}
         self._series: list[Series | None] = []
-        self._cells: list[int] = []
+        self.held: list[int] = []
+        """How many cells speak of each series, by its number."""
         self._free: list[int] = []
         self._idle: set[int] = set()
 
     @property
     def cells(self) -> int:
         """Cells of all series."""
-        return sum(self._cells)
+        return sum(self.held)
 
     def find(self, series: Series) -> int | None:
         """The number of a series; None for one without cells."""
@@ -51,25 +55,25 @@ class Names:
         else:
             number = len(self._series)
             self._series.append(series)
-            self._cells.append(0)
+            self.held.append(0)
         self._numbers[series] = number
         return number
 
     def hold(self, number: int) -> None:
         """One cell more speaks of the series."""
-        self._cells[number] += 1
+        self.held[number] += 1
 
     def release(self, number: int) -> None:
         """One cell less."""
-        self._cells[number] -= 1
-        if self._cells[number] == 0:
+        self.held[number] -= 1
+        if self.held[number] == 0:
             self._idle.add(number)
 
     def drop_idle(self) -> None:
         """Forget the series whose last cell is gone."""
         for number in self._idle:
             series = self._series[number]
-            if series is not None and self._cells[number] == 0:
+            if series is not None and self.held[number] == 0:
                 del self._numbers[series]
                 self._series[number] = None
                 self._free.append(number)
@@ -77,7 +81,7 @@ class Names:
 
     def known(self) -> Iterator[tuple[Series, int]]:
         """Every series that has cells, with its number."""
-        return ((series, number) for series, number in self._numbers.items() if self._cells[number])
+        return ((series, number) for series, number in self._numbers.items() if self.held[number])
 
 
 class Window:
@@ -97,7 +101,7 @@ class Window:
             self.good.append(0)
             self.total.append(0)
 
-    def subtract(self, row: array[int]) -> None:
+    def subtract(self, row: bytearray) -> None:
         """Take out what has left the window."""
         for number, good, total in _cells(row):
             self.good[number] -= good
@@ -116,24 +120,47 @@ class Scale:
         self._width = width
         self._windows = sorted(windows, key=lambda window: -window.seconds)
         self._names = names
-        self._rows: dict[int, array[int]] = {}
+        self._rows: dict[int, bytearray] = {}
         self._pack_at: dict[int, int] = {}
 
-    def add(self, number: int, second: int, good: int, total: int) -> None:
-        """Count events at ``second``, which is not before ``start``, in each window that holds it."""
-        step = second - second % self._width
-        row = self._rows.get(step)
-        if row is None:
-            row = self._rows[step] = array("i")
-        row.extend((number, good, total))
-        self._names.hold(number)
-        for window in self._windows:
-            if step < window.start:
-                break
-            window.good[number] += good
-            window.total[number] += total
-        if len(row) >= _PACK_AT and len(row) >= self._pack_at.get(step, _PACK_AT):
-            self._pack(step, row)
+    def add(self, cells: Iterable[tuple[int, int, int, int]]) -> None:
+        """Count events in each window that holds them: (number, second, good, total), no second before ``start``.
+
+        Windows hold one another, so the sums of one number are taken by the shortest window that holds them, and added up
+        once, from there to the longest.
+        """
+        width, rows, held = self._width, self._rows, self._names.held
+        starts = [window.start for window in self._windows]
+        sums: list[dict[int, list[int]]] = [{} for _ in range(len(starts) + 1)]
+        touched: set[int] = set()
+        known_step = BEFORE_TIME
+        for number, second, good, total in cells:
+            step = second - second % width
+            if step != known_step:  # cells come in time order, mostly
+                known_step = step
+                row = rows.setdefault(step, bytearray())
+                band = sums[bisect_right(starts, step)]
+                touched.add(step)
+            row += _pack(number, good, total)
+            held[number] += 1
+            sum_ = band.get(number)
+            if sum_ is None:
+                band[number] = [good, total]
+            else:
+                sum_[0] += good
+                sum_[1] += total
+        for holders, band in enumerate(sums):
+            self._count(self._windows[:holders], band)
+        for step in touched:
+            if len(rows[step]) >= self._pack_at.get(step, _PACK_AT):
+                self._pack(step, rows[step])
+
+    @staticmethod
+    def _count(windows: Sequence[Window], band: Mapping[int, Sequence[int]]) -> None:
+        for number, (good, total) in band.items():
+            for window in windows:
+                window.good[number] += good
+                window.total[number] += total
 
     def advance(self, second: int) -> None:
         """Move the windows on to ``second``; rows that leave the longest one are forgotten."""
@@ -159,22 +186,21 @@ class Scale:
         for number, _good, _total in _cells(self._rows.pop(step)):
             self._names.release(number)
 
-    def _pack(self, step: int, row: array[int]) -> None:
+    def _pack(self, step: int, row: bytearray) -> None:
         """One cell for each series of the row, none where corrections cancelled out; the next packing waits for as many again."""
         sums: dict[int, tuple[int, int]] = {}
         for number, good, total in _cells(row):
             known = sums.get(number, (0, 0))
             sums[number] = (known[0] + good, known[1] + total)
             self._names.release(number)
-        packed = array("i")
+        packed = bytearray()
         for number, (good, total) in sums.items():
             if good or total:
-                packed.extend((number, good, total))
+                packed += _pack(number, good, total)
                 self._names.hold(number)
         self._rows[step] = packed
         self._pack_at[step] = max(_PACK_AT, 2 * len(packed))
 
 
-def _cells(row: array[int]) -> Iterator[tuple[int, int, int]]:
-    values = iter(row)
-    return zip(values, values, values, strict=True)
+def _cells(row: bytearray) -> Iterator[tuple[int, int, int]]:
+    return _CELL.iter_unpack(row)

@@ -39,6 +39,7 @@ WINDOWS = (
 NO_EVENTS = Counts(0, 0)
 
 _SECOND = timedelta(seconds=1)
+_MOST_PENDING = 4096
 
 
 def step_seconds(window: timedelta) -> int:
@@ -61,6 +62,7 @@ class WindowTotals:
 
     _now: int
     _ahead: dict[int, list[Delta]]
+    _pending: list[Delta]
     _names: Names
     _width: int
     _columns: dict[timedelta, Window]
@@ -82,22 +84,22 @@ class WindowTotals:
         Raises:
             ValueError: The change is of more events than a cell holds (two thousand million).
         """
-        series, bucket, good, total = delta
+        _, bucket, good, total = delta
         if not (-MOST_EVENTS <= good <= MOST_EVENTS and -MOST_EVENTS <= total <= MOST_EVENTS):
             raise ValueError(f"`delta` must be of at most {MOST_EVENTS} events, but good={good} and total={total}.")
         if bucket > self._now:
             self._ahead.setdefault(bucket, []).append(delta)
             return
-        for scale in self._scales:
-            if bucket < scale.start:
-                break
-            scale.add(self._number(series), bucket, good, total)
+        self._pending.append(delta)
+        if len(self._pending) >= _MOST_PENDING:
+            self._settle()
 
     def advance(self, now: datetime) -> None:
         """Move every window to ``now``. A clock that steps back is ignored: totals stay those of the latest moment."""
         second = (now - EPOCH) // _SECOND
         if second <= self._now:
             return
+        self._settle()
         self._now = second
         for scale in self._scales:
             scale.advance(second)
@@ -119,12 +121,14 @@ class WindowTotals:
         Raises:
             KeyError: ``window`` is not one of :attr:`windows`.
         """
+        self._settle()
         column = self._columns[window]
         number = self._names.find(series)
         return NO_EVENTS if number is None else Counts(column.good[number], column.total[number])
 
     def all(self) -> Mapping[Series, tuple[Counts, ...]]:
         """Counts of every series that has events in any window, in the order of :attr:`windows`."""
+        self._settle()
         make = partial(tuple.__new__, Counts)
         columns = [list(map(make, zip(column.good, column.total, strict=True))) for column in self._columns.values()]
         rows = list(zip(*columns, strict=True))
@@ -133,11 +137,24 @@ class WindowTotals:
     @property
     def cells(self) -> int:
         """Stored cells, of :data:`qobs.slo.cells.CELL_BYTES` each: what memory grows with."""
+        self._settle()
         return self._names.cells
+
+    def _settle(self) -> None:
+        """Count what was added since the last look: all at once costs a third of one by one (benchmarks/bench_normalize.py)."""
+        pending, self._pending = self._pending, []
+        longest = self._scales[0].start if self._scales else 0
+        cells = [(self._number(series), bucket, good, total) for series, bucket, good, total in pending if bucket >= longest]
+        for scale in self._scales:
+            cells = [cell for cell in cells if cell[1] >= scale.start]
+            if not cells:
+                return
+            scale.add(cells)
 
     def _clear(self) -> None:
         self._now = BEFORE_TIME
         self._ahead = {}
+        self._pending = []
         self._names = Names()
         self._width = 0
         self._columns = {window: Window(window) for window in self.windows}

@@ -139,3 +139,5 @@ class SourceType:
     poll_seconds: Mapping[Stream, float] = field(default_factory=dict)
     consistency_seconds: float = 0.0
     """The provider's documented lag between a change and its listing; the overlap is at least twice this."""
+    retried: frozenset[int] = frozenset()
+    """Statuses of a GET that may pass by themselves at this provider, beside those that may at any."""

@@ -93,5 +93,21 @@ def failure(provider: str, code: str | None, message: str | None) -> Failure:
     )
 
 
+class Failures:
+    """:func:`failure` of one provider with a memory. Made anew for each page: in an outage all its jobs fail alike."""
+
+    def __init__(self, provider: str) -> None:
+        """Remember nothing."""
+        self._provider = provider
+        self._known: dict[tuple[str | None, str | None], Failure] = {}
+
+    def read(self, code: str | None, message: str | None) -> Failure:
+        """Class, signature and message, as :func:`failure`."""
+        known = self._known.get((code, message))
+        if known is None:
+            known = self._known[code, message] = failure(self._provider, code, message)
+        return known
+
+
 def _cut(text: str, size: int) -> str:
     return text.replace("\x00", "").encode("utf-8", "replace")[:size].decode("utf-8", "ignore")

@@ -111,6 +111,8 @@ class Edge:
     tls: ssl.SSLContext | None = None
     """Trust; None: the system's certificate authorities. Verification is never off."""
     user_agent: str = "qobs"
+    retried: frozenset[int] = frozenset()
+    """Statuses that this provider sends for what may pass, beside :data:`qobs.sources.status.RETRIED`."""
 
 
 class HttpClient:
@@ -291,7 +293,7 @@ class PollHttp:
         edge = self._edge
         wish = retry_after_seconds(reply.headers.get("retry-after"), now=edge.clock.now(), cap=edge.limits.retry_after_seconds)
         error = status_error(reply.status, where, wish)
-        if reply.status not in RETRIED:
+        if reply.status not in RETRIED and reply.status not in edge.retried:
             raise error
         return error
 

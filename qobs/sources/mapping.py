@@ -7,23 +7,9 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from qobs.model import Job
+from qobs.model import LABEL_FIELDS, Job
 
-FIELDS = frozenset(
-    {
-        "priority",
-        "workload",
-        "experiment",
-        "team",
-        "cost_center",
-        "batch",
-        "trace_id",
-        "parent_run",
-        "circuit_hash",
-        "parameter_hash",
-        "environment_hash",
-    }
-)
+FIELDS = frozenset(LABEL_FIELDS)
 """Fields of a job that labels and tags may fill: all are text."""
 VALUE_CHARACTERS = 200
 """Longest value taken from a tag."""

@@ -49,6 +49,7 @@ _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-
 _NAME_STEMS = ("key", "token", "secret", "pass", "auth", "cred", "cookie", "connection", "sas", "jwt", "bearer", "shared")
 """Each secret name holds at least one of these."""
 _SCHEME_STEMS = ("bearer", "basic", "apikey", "digest", "negotiate", "token", "aws4-")
+_ALL_STEMS = (*_NAME_STEMS, "basic", "digest", "negotiate", "aws4-")
 
 
 def redact(text: str) -> str:
@@ -70,6 +71,29 @@ def redact(text: str) -> str:
     if "AKIA" in text or "ASIA" in text:
         text = _AWS.sub(MASK, text)
     return text
+
+
+class Redacted(dict[str, str]):
+    """:func:`redact` with a memory, by text: ``redacted[text]``. Made anew for each page, whose rows repeat their words."""
+
+    def __missing__(self, text: str) -> str:
+        """Redact and remember."""
+        cleaned = self[text] = redact(text)
+        return cleaned
+
+
+_MARKS = ("=", "@", "-----BEGIN ", "://", "eyJ", "AKIA", "ASIA")
+
+
+def is_plain(text: str) -> bool:
+    """Whether nothing in ``text`` could be redacted: neither by :func:`redact`, nor by a member's name if it is JSON.
+
+    A look for the marks and words without one of which no pattern matches; a false alarm costs only time.
+    """
+    for mark in _MARKS:
+        if mark in text:
+            return False
+    return not _mentions(text, _ALL_STEMS)
 
 
 def _redact_marked(text: str) -> str:

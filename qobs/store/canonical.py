@@ -8,10 +8,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-from qobs.model import JobState, from_micros
+from qobs.model import from_micros
 from qobs.store.counts import JOBS, MICRO
 from qobs.store.fold import NO_TIME, decode, encode, presented
-from qobs.store.jobs import public
+from qobs.store.history import entries
+from qobs.store.presence import public
 from qobs.store.rebuild import stored_buckets, stored_counters, stored_totals
 
 
@@ -34,16 +35,14 @@ def canonical(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _jobs(connection: sqlite3.Connection) -> Iterator[str]:
-    for ref, record, gone_at in connection.execute("SELECT ref, record, gone_at FROM jobs ORDER BY provider, account, id"):
+    for ref, contents, first_seen_at, record, gone_at in connection.execute(
+        "SELECT ref, contents, first_seen_at, record, gone_at FROM jobs ORDER BY provider, account, id"
+    ):
         job = public(decode(record), gone_at)
         yield f"job {encode(job).decode()}"
-        rows = [
-            (JobState(state), at, bool(anomalous))
-            for state, at, anomalous in connection.execute(
-                "SELECT state, provider_at, anomalous FROM transitions WHERE job = ?", (ref,)
-            )
-        ]
-        flags = {(state, at): anomalous for state, at, anomalous in rows}
-        for state, at in sorted(presented(rows), key=lambda fact: (fact[1], fact[0])):
+        told = entries(connection, ref, contents, first_seen_at, record)
+        flags = {(one.state, one.at): one.anomalous for one in told}
+        shown = presented((one.state, one.at, one.anomalous) for one in told)
+        for state, at in sorted(shown, key=lambda fact: (fact[1], fact[0])):
             when = "-" if at == NO_TIME else from_micros(at).isoformat()
             yield f"transition {'|'.join(job.key)} {state} {when} anomalous={int(flags[state, at])}"

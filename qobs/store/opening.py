@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from contextlib import closing
@@ -17,6 +18,10 @@ from qobs.store.schema import SCHEMA_VERSION, check_identity, migrate, schema_ve
 
 AFTER_LOSS_SECONDS = 30.0
 """How long to look at a file whose log is gone: it may have been cut off while the log was being folded in."""
+
+_LOG = logging.getLogger("qobs.store")
+_MENDED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+"""First SQLite of each maintained line whose write-ahead log several writers cannot corrupt; the last mends all that follow."""
 
 
 def prepare(
@@ -38,7 +43,23 @@ def prepare(
         raise translate(error, path) from error
     except OSError as error:
         raise StoreFull(f"{path}: {error.strerror}: the store cannot be opened") from error
+    _LOG.info("%s: %s", path, engine_note(sqlite3.sqlite_version_info))
     return mended
+
+
+def engine_note(version: tuple[int, int, int]) -> str:
+    """Which SQLite this is, and whether it matters that the store has one writer only (its lock sees to that).
+
+    Example:
+        >>> engine_note((3, 50, 7))
+        'SQLite 3.50.7'
+        >>> engine_note((3, 50, 6))
+        'SQLite 3.50.6, in which several writers can corrupt a write-ahead log: the lock keeps this store to one'
+    """
+    name = "SQLite " + ".".join(map(str, version))
+    if version >= _MENDED[-1] or any(version[:2] == first[:2] and version >= first for first in _MENDED):
+        return name
+    return f"{name}, in which several writers can corrupt a write-ahead log: the lock keeps this store to one"
 
 
 def _mend(path: Path, lock: FileLock, now: datetime, *, recover: bool) -> tuple[Recovery, ...]:

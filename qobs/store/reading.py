@@ -27,8 +27,10 @@ from qobs.store.base import CounterValue, Cursor, Due, SeriesTotal, StoreInfo
 from qobs.store.connection import Readers
 from qobs.store.counts import MICRO, labels_of
 from qobs.store.fold import NO_TIME, decode, presented
-from qobs.store.jobs import public
+from qobs.store.history import Entry, entries
+from qobs.store.presence import public
 from qobs.store.records import read_cursor, unpack
+from qobs.store.rows import id_hash
 from qobs.store.schema import TABLES, schema_version
 
 _SERIES = "s.sli, s.provider, s.source, s.backend, s.priority, s.workload, s.team"
@@ -64,7 +66,8 @@ class ReadSide:
         """The current row of one job."""
         with self._readers.snapshot() as connection:
             row = connection.execute(
-                "SELECT record, gone_at FROM jobs WHERE provider = ? AND account = ? AND id = ?", tuple(key)
+                "SELECT record, gone_at FROM jobs WHERE hash = ? AND provider = ? AND account = ? AND id = ?",
+                (id_hash(key.id), *key),
             ).fetchone()
         return None if row is None else public(decode(row[0]), row[1])
 
@@ -81,17 +84,17 @@ class ReadSide:
         """A job's history in the order of (provider time, or observed time where there is none)."""
         with self._readers.snapshot() as connection:
             row = connection.execute(
-                "SELECT ref, gone_at FROM jobs WHERE provider = ? AND account = ? AND id = ?", tuple(key)
+                "SELECT gone_at, ref, contents, first_seen_at, record FROM jobs"
+                " WHERE hash = ? AND provider = ? AND account = ? AND id = ?",
+                (id_hash(key.id), *key),
             ).fetchone()
             if row is None:
                 return ()
-            rows = connection.execute(
-                "SELECT state, provider_at, raw_state, observed_at, anomalous FROM transitions WHERE job = ?", (row[0],)
-            ).fetchall()
-        shown = presented((JobState(state), at, bool(flag)) for state, at, _, _, flag in rows)
-        found = [_transition(key, one) for one in rows if (JobState(one[0]), one[1]) in shown]
-        if row[1] is not None:
-            found.append(_transition(key, (JobState.UNKNOWN, NO_TIME, MISSING, row[1], False)))
+            told = entries(connection, *row[1:])
+        shown = presented((one.state, one.at, one.anomalous) for one in told)
+        found = [_transition(key, one) for one in told if (one.state, one.at) in shown]
+        if row[0] is not None:
+            found.append(_transition(key, Entry(JobState.UNKNOWN, NO_TIME, MISSING, row[0], False)))
         return tuple(sorted(found, key=lambda one: (one.provider_at or one.observed_at, one.state)))
 
     def open_jobs(self) -> Mapping[tuple[str, str, str, str], int]:
@@ -193,13 +196,12 @@ def _at(micros: int | None) -> datetime | None:
     return None if micros is None else from_micros(micros)
 
 
-def _transition(key: JobKey, row: tuple[str, int, str, int, bool]) -> Transition:
-    state, at, raw_state, observed_at, anomalous = row
+def _transition(key: JobKey, entry: Entry) -> Transition:
     return Transition(
         key=key,
-        state=JobState(state),
-        raw_state=raw_state,
-        provider_at=None if at == NO_TIME else from_micros(at),
-        observed_at=from_micros(observed_at),
-        anomalous=bool(anomalous),
+        state=entry.state,
+        raw_state=entry.raw_state,
+        provider_at=None if entry.at == NO_TIME else from_micros(entry.at),
+        observed_at=from_micros(entry.observed_at),
+        anomalous=entry.anomalous,
     )

@@ -9,7 +9,7 @@ from typing import Any
 from qobs.model import Judge, Series, from_micros, to_micros
 from qobs.store.counts import FRESHNESS, JOBS, CounterKey, CountTables, Sums, Total, labels_of
 from qobs.store.fold import decode
-from qobs.store.jobs import public
+from qobs.store.presence import public
 from qobs.store.records import reading_of
 from qobs.store.retention import floors
 

@@ -176,7 +176,7 @@ def keep_readings(
             continue
         else:
             changed += 1
-            sums.add(judge.freshness(known), -1)
+            sums.add_all((), taken_back=(judge.freshness(known),))
         sums.add(judge.freshness(reading))
         calibrated_at = None if reading.calibrated_at is None else to_micros(reading.calibrated_at)
         connection.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from datetime import datetime, timedelta
 
@@ -10,7 +11,7 @@ import msgspec
 from qobs.model import Judge, from_micros, to_micros
 from qobs.store.counts import FRESHNESS, JOBS, CountTables, Sums
 from qobs.store.fold import decode
-from qobs.store.jobs import public
+from qobs.store.presence import public
 from qobs.store.records import reading_of
 
 BUCKETS = timedelta(days=91)
@@ -81,16 +82,14 @@ def _prune_jobs(
 ) -> dict[str, int]:
     """Remove finished and vanished jobs that are old; those that still count in a kept bucket stay."""
     removed = dict.fromkeys(("jobs", "observations", "transitions"), 0)
-    retired, start = Sums(), 0
-    while True:
+    retired = Sums()
+    old = [row[0] for row in connection.execute("SELECT ref FROM jobs WHERE latest_at < ? ORDER BY ref", (before,))]
+    for start in range(0, len(old), _CHUNK):
         rows = connection.execute(
-            "SELECT ref, record, judged_at, gone_at FROM jobs WHERE latest_at < ? AND ref >= ?"
-            " AND (open = 0 OR gone_at IS NOT NULL) ORDER BY ref LIMIT ?",
-            (before, start, _CHUNK),
+            "SELECT ref, record, judged_at, gone_at FROM jobs WHERE ref IN (SELECT value FROM json_each(?))"
+            " AND (open = 0 OR gone_at IS NOT NULL)",
+            (json.dumps(old[start : start + _CHUNK]),),
         ).fetchall()
-        if not rows:
-            break
-        start = rows[-1][0] + 1
         refs = []
         for ref, record, judged_at, gone_at in rows:
             judgement = judge.job(public(decode(record), gone_at), from_micros(judged_at))

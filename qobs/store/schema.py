@@ -1,9 +1,11 @@
 """The tables of the SQLite store, and the migrations that make them.
 
 Times are UTC integer microseconds. Observations are the ground truth: only inserted, removed by retention alone. The
-``jobs`` row is the fold of a job's observations; a job of which only one content was ever seen is its own observation,
-and gets rows in ``observations`` when a second one comes (``contents`` counts them). Buckets, totals and counters are
-what the judge says about the jobs.
+``jobs`` row is the fold of a job's observations. A job of which only one content was ever seen is its own observation and
+its own history: it gets rows in ``observations`` and ``transitions``, and ``revision``, ``rank`` and ``digest`` of its newest
+content, when a second one comes (``contents`` counts them). ``hash`` finds a job by its id, see
+:func:`qobs.store.rows.id_hash`; ``submitted_at`` is filled while a job is open or asked for again. Buckets, totals and
+counters are what the judge says about the jobs.
 """
 
 from __future__ import annotations
@@ -22,14 +24,14 @@ APPLICATION_ID = 0x716F6273
 _FIRST = (
     """CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE jobs (
-        ref INTEGER PRIMARY KEY, provider TEXT NOT NULL, account TEXT NOT NULL, id TEXT NOT NULL,
+        ref INTEGER PRIMARY KEY, hash INTEGER NOT NULL, provider TEXT NOT NULL, account TEXT NOT NULL, id TEXT NOT NULL,
         source TEXT NOT NULL, backend TEXT, state TEXT NOT NULL, open INTEGER NOT NULL,
         submitted_at INTEGER, latest_at INTEGER NOT NULL, first_seen_at INTEGER NOT NULL,
-        revision INTEGER NOT NULL, rank INTEGER NOT NULL, digest BLOB NOT NULL,
-        contents INTEGER NOT NULL, anomalies INTEGER NOT NULL,
+        revision INTEGER, rank INTEGER, digest BLOB,
+        contents INTEGER NOT NULL DEFAULT 1, anomalies INTEGER NOT NULL DEFAULT 0,
         judged_at INTEGER NOT NULL, judge_at INTEGER, next_check_at INTEGER, checks INTEGER NOT NULL DEFAULT 0,
         missing INTEGER NOT NULL DEFAULT 0, missing_at INTEGER, gone_at INTEGER, record BLOB NOT NULL)""",
-    """CREATE UNIQUE INDEX jobs_key ON jobs (provider, account, id)""",
+    """CREATE INDEX jobs_hash ON jobs (hash, latest_at)""",
     """CREATE INDEX jobs_latest ON jobs (latest_at)""",
     """CREATE INDEX jobs_open ON jobs (provider, source, backend, state, submitted_at) WHERE open = 1""",
     """CREATE INDEX jobs_judge ON jobs (judge_at) WHERE judge_at IS NOT NULL""",

@@ -23,10 +23,11 @@ from qobs.model import Applied, Freshness, Job, Judge, Page, Poll, Quarantined, 
 from qobs.store import backup, canonical, rebuild, records, verify
 from qobs.store.connection import Connect, Readers, Writer
 from qobs.store.counts import FRESHNESS, JOBS, CountTables, Sums
-from qobs.store.fold import Observation, decode, observe
-from qobs.store.jobs import JobWriter, public
+from qobs.store.fold import decode
+from qobs.store.jobs import JobWriter
 from qobs.store.lock import FileLock, refuse_network_file_system
 from qobs.store.opening import prepare
+from qobs.store.presence import public
 from qobs.store.reading import ReadSide
 from qobs.store.records import printable
 from qobs.store.retention import BUCKETS, floors, prune
@@ -113,17 +114,16 @@ class SqliteStore(ReadSide):
             StoreFull: nothing was applied and the caller must pause polling.
             StoreError: nothing was applied.
         """
-        observations, unreadable = _observe(page.batch.jobs)
-        quarantined = (*page.batch.quarantined, *unreadable)
         with self._counting() as connection:
             cursor = records.read_cursor(connection, page.shard)
             jobs = JobWriter(connection, self._judge, page.observed_at)
-            jobs.apply(observations)
+            jobs.apply(page.batch.jobs)
             if page.batch.missing:
                 jobs.miss(page.shard.provider, page.shard.account, page.batch.missing)
             records.keep_backends(connection, page.batch.backends)
             records.keep_quotas(connection, page.batch.quotas)
             records.keep_calibrations(connection, page.batch.calibrations, page.observed_at)
+            quarantined = (*page.batch.quarantined, *(_unreadable(*told) for told in jobs.outcome.unreadable))
             kept_aside = records.keep_quarantined(connection, page.shard, quarantined, page.observed_at)
             applied = self._apply(connection, JOBS, jobs.outcome.sums)
             if page.watermark is not None:
@@ -152,9 +152,8 @@ class SqliteStore(ReadSide):
             ).fetchall()
             for ref, record, gone_at, judged_at in rows:
                 job, judged_now = public(decode(record), gone_at), max(micros, judged_at)
-                sums.add(self._judge.job(job, from_micros(judged_at)), -1)
                 after = self._judge.job(job, from_micros(judged_now))
-                sums.add(after)
+                sums.add_all((after,), taken_back=(self._judge.job(job, from_micros(judged_at)),))
                 next_at = None if after.next_at is None else max(to_micros(after.next_at), judged_now + 1)
                 moved.append((judged_now, next_at, ref))
             connection.executemany("UPDATE jobs SET judged_at = ?, judge_at = ? WHERE ref = ?", moved)
@@ -254,17 +253,7 @@ def _set_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
     )
 
 
-def _observe(jobs: Iterable[Job]) -> tuple[list[Observation], tuple[Quarantined, ...]]:
-    """Observations of the jobs that can be kept; a job that cannot is set aside, so that its page still counts."""
-    observations, unreadable = [], []
-    for job in jobs:
-        try:
-            observations.append(observe(job))
-        except (ValueError, OverflowError, TypeError) as error:
-            unreadable.append(_unreadable(job, error))
-    return observations, tuple(unreadable)
-
-
 def _unreadable(job: Job, error: Exception) -> Quarantined:
+    """A job that cannot be kept, set aside so that the rest of its page counts."""
     body = printable(repr(job)).encode()
     return Quarantined(stream=Stream.JOBS, reason=f"job: {type(error).__name__}: {error}", body=body, record_id=job.id)

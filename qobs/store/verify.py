@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from qobs.model import JobKey, JobState, Judge
-from qobs.store.fold import NO_TIME, Version, decode, encode, fold, history, observe
-from qobs.store.jobs import public
+from qobs.store.fold import NO_TIME, decode, encode, fold, history
+from qobs.store.presence import public
 from qobs.store.rebuild import bucket_floor, differences, rebuilt, stored_buckets, stored_counters, stored_totals
+from qobs.store.rows import id_hash
 
 _MOST = 1_000
 """Lines reported of one check; a broken store could give millions."""
@@ -41,53 +42,73 @@ def verify(connection: sqlite3.Connection, judge: Judge | None, *, counted: bool
 
 def _jobs(connection: sqlite3.Connection) -> Iterator[str]:
     """Jobs against the fold of their observations, transitions against their history."""
+    for *key, rows in connection.execute(
+        "SELECT provider, account, id, count(*) FROM jobs GROUP BY provider, account, id HAVING count(*) > 1"
+    ):
+        yield f"job {JobKey(*key)}: found in {rows} rows, 1 allowed"
     rows = connection.execute(
         "SELECT o.job, o.revision, o.rank, o.digest, o.payload FROM observations o ORDER BY o.job, o.revision, o.rank, o.digest"
     )
-    kept = connection.execute(
-        "SELECT ref, provider, account, id, state, revision, rank, digest, anomalies, gone_at, record, contents, first_seen_at"
-        " FROM jobs ORDER BY ref"
-    )
+    kept = connection.execute(f"SELECT {', '.join(_Row._fields)} FROM jobs ORDER BY ref")  # noqa: S608 - our own names
     observed = ((ref, list(group)) for ref, group in groupby(rows, key=lambda row: row[0]))
     nothing: tuple[object, list[Any]] = (None, [])
     current = next(observed, nothing)
-    for row in kept:
+    for row in map(_Row._make, kept):
         mine = []
-        if current[0] == row[0]:
+        if current[0] == row.ref:
             mine, current = current[1], next(observed, nothing)
-        if len(mine) != (row[11] if row[11] > 1 else 0):
-            yield f"job {JobKey(*row[1:4])}: {len(mine)} observations found, {row[11]} contents counted"
-        yield from _job(connection, row, mine or [_itself(row)])
+        if len(mine) != (row.contents if row.contents > 1 else 0):
+            yield f"job {row.key}: {len(mine)} observations found, {row.contents} contents counted"
+        yield from _job(connection, row, mine)
     if current[0] is not None:
         yield f"observations of job row {current[0]}: there is no such job"
 
 
-def _itself(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The one observation of a job of which only one content was seen."""
-    own = observe(decode(row[10]))
-    return (row[0], *own.version, own.payload)
+class _Row(NamedTuple):
+    """What is checked of a row of ``jobs``."""
+
+    ref: int
+    hash: int
+    provider: str
+    account: str
+    id: str
+    state: str
+    revision: int | None
+    rank: int | None
+    digest: bytes | None
+    anomalies: int
+    gone_at: int | None
+    record: bytes
+    contents: int
+
+    @property
+    def key(self) -> JobKey:
+        return JobKey(self.provider, self.account, self.id)
 
 
-def _job(connection: sqlite3.Connection, row: tuple[Any, ...], observed: list[tuple[Any, ...]]) -> Iterator[str]:
-    ref, key = row[0], JobKey(str(row[1]), str(row[2]), str(row[3]))
-    state, head, anomalies, gone_at, record = row[4], row[5:8], row[8], row[9], row[10]
-    jobs = [decode(one[4]) for one in observed]
+def _job(connection: sqlite3.Connection, row: _Row, observed: list[tuple[Any, ...]]) -> Iterator[str]:
+    """One row against its observations; without any, its record is the only one."""
+    jobs = [decode(one[4]) for one in observed] or [decode(row.record)]
     merged, told = fold(jobs), history(jobs)
-    if encode(merged) != record:
-        yield f"job {key}: the row is not the fold of its {len(jobs)} observations"
-    if JobState(str(state)) is not public(merged, gone_at if isinstance(gone_at, int) else None).state:
-        yield f"job {key}: state column says {state}, the record {merged.state}"
-    if tuple(observed[-1][1:4]) != tuple(head):
-        yield f"job {key}: version {Version(*head)!r} is not that of its newest observation"
-    if anomalies != told.anomalies:
-        yield f"job {key}: {anomalies} anomalies counted, {told.anomalies} found"
-    rows = connection.execute("SELECT state, provider_at, anomalous FROM transitions WHERE job = ?", (ref,))
+    if encode(merged) != row.record:
+        yield f"job {row.key}: the row is not the fold of its {len(jobs)} observations"
+    if merged.key != row.key or id_hash(row.id) != row.hash:
+        yield f"job {row.key}: is stored under the key of {merged.key}, hash {row.hash}"
+    if JobState(row.state) is not public(merged, row.gone_at).state:
+        yield f"job {row.key}: state column says {row.state}, the record {merged.state}"
+    newest = tuple(observed[-1][1:4]) if observed else (None, None, None)
+    if newest != (row.revision, row.rank, row.digest):
+        yield f"job {row.key}: version {(row.revision, row.rank, row.digest)!r} is not that of its newest observation"
+    if row.anomalies != told.anomalies:
+        yield f"job {row.key}: {row.anomalies} anomalies counted, {told.anomalies} found"
+    rows = connection.execute("SELECT state, provider_at, anomalous FROM transitions WHERE job = ?", (row.ref,))
     stored = {(JobState(name), at): bool(flag) for name, at, flag in rows}
-    for fact in stored.keys() | told.facts.keys():
-        left, right = stored.get(fact), told.facts.get(fact)
+    expected = told.facts if observed else {}
+    for fact in stored.keys() | expected.keys():
+        left, right = stored.get(fact), expected.get(fact)
         if left != right:
             at = "an unknown time" if fact[1] == NO_TIME else f"{fact[1]} µs"
-            yield f"transition of {key} to {fact[0]} at {at}: anomalous is {left} in the table, {right} in the history"
+            yield f"transition of {row.key} to {fact[0]} at {at}: anomalous is {left} in the table, {right} in the history"
 
 
 def _counts(connection: sqlite3.Connection, judge: Judge) -> Iterator[str]:

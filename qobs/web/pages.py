@@ -53,6 +53,20 @@ class BackendRow:
     state: str
     queue_jobs: int | None = None
     calibrated_at: datetime | None = None
+    own_queued: int = 0
+    own_running: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorRow:
+    """Events of one indicator of one source in the last day; ``low`` and ``high`` bound the good ratio (95 %)."""
+
+    indicator: str
+    source: str
+    good: int
+    total: int
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,7 @@ class Overview:
     now: datetime
     sources: Sequence[SourceRow] = ()
     backends: Sequence[BackendRow] = ()
+    indicators: Sequence[IndicatorRow] = ()
 
 
 def landing(overview: Overview) -> str:
@@ -75,13 +90,16 @@ def landing(overview: Overview) -> str:
         f"<p>Observability for quantum computing. Version {escape(overview.version)}, {_at(overview.now)}.</p></header>"
         f'<nav aria-label="Endpoints"><ul>{links}</ul></nav><main>'
         f"{_table('Sources', _SOURCE_HEADS, [_source(row) for row in overview.sources], 'No source is configured.')}"
+        f"{_table('Indicators, last day', _INDICATOR_HEADS, [_indicator(row) for row in overview.indicators], 'No event yet.')}"
         f"{_table('Backends', _BACKEND_HEADS, [_backend(row) for row in overview.backends], 'No backend is known yet.')}"
         "</main></body></html>\n"
     )
 
 
 _SOURCE_HEADS = ("Source", "Provider", "Stream", "Last poll", "Last success", "Note")
-_BACKEND_HEADS = ("Backend", "Provider", "Source", "State", "Queue", "Calibrated")
+_INDICATOR_HEADS = ("Indicator", "Source", "Good", "Events", "Good ratio", "95 % interval")
+_BACKEND_HEADS = ("Backend", "Provider", "Source", "State", "Queue", "Ours queued", "Ours running", "Calibrated")
+_NUMBERS = frozenset({"Good", "Events", "Good ratio", "95 % interval", "Queue", "Ours queued", "Ours running"})
 
 
 def _table(caption: str, heads: Sequence[str], rows: Sequence[str], empty: str) -> str:
@@ -95,7 +113,16 @@ def _table(caption: str, heads: Sequence[str], rows: Sequence[str], empty: str) 
 
 
 def _number(head: str) -> str:
-    return ' class="number"' if head == "Queue" else ""
+    return ' class="number"' if head in _NUMBERS else ""
+
+
+def _indicator(row: IndicatorRow) -> str:
+    ratio = f"{row.good / row.total:.2%}" if row.total else "no events"
+    return (
+        f'<tr><th scope="row">{escape(row.indicator)}</th><td>{escape(row.source)}</td><td class="number">{row.good}</td>'
+        f'<td class="number">{row.total}</td><td class="number">{ratio}</td>'
+        f'<td class="number">{row.low:.1%} to {row.high:.1%}</td></tr>'
+    )
 
 
 def _source(row: SourceRow) -> str:
@@ -110,7 +137,8 @@ def _backend(row: BackendRow) -> str:
     queue = "" if row.queue_jobs is None else str(row.queue_jobs)
     return (
         f'<tr><th scope="row">{escape(row.backend)}</th><td>{escape(row.provider)}</td><td>{escape(row.source)}</td>'
-        f'<td>{escape(row.state)}</td><td class="number">{queue}</td><td>{_at(row.calibrated_at)}</td></tr>'
+        f'<td>{escape(row.state)}</td><td class="number">{queue}</td><td class="number">{row.own_queued}</td>'
+        f'<td class="number">{row.own_running}</td><td>{_at(row.calibrated_at)}</td></tr>'
     )
 
 

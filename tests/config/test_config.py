@@ -94,9 +94,9 @@ def test_a_bad_override_names_its_variable(source_types: Types, environ: Environ
 
 def test_labels_and_tags_fill_fields_that_a_job_has(source_types: Types) -> None:
     """A pattern for a field that no job has would be accepted and do nothing."""
-    from qobs.config import JOB_FIELDS
+    from qobs.model import LABEL_FIELDS
 
-    assert set(JOB_FIELDS) <= set(Job.__struct_fields__)
+    assert set(LABEL_FIELDS) <= set(Job.__struct_fields__)
 
 
 # ----------------------------------------------------------------------------------------------------- secrets

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from urllib.parse import quote
 
 import pytest
 
@@ -85,6 +88,19 @@ def _live_job(name: str, index: int, backend: str, failures: tuple[tuple[str, st
     )
 
 
+def spellings(secret: str) -> tuple[str, ...]:
+    """Six ways in which a key could be written down."""
+    raw = secret.encode()
+    return (
+        secret,
+        quote(secret, safe=""),
+        json.dumps(secret)[1:-1],
+        base64.b64encode(raw).decode(),
+        base64.urlsafe_b64encode(b"apikey:" + raw).decode()[12:40],
+        raw.hex(),
+    )
+
+
 @dataclass
 class Run:
     """One daemon's parts on one store, and the clouds it watches."""
@@ -113,6 +129,15 @@ class Run:
             await self.step(BEGIN + timedelta(minutes=minutes))
         await self.step(END)
         await self.sink.tick(max(END, self.clock.now()) + timedelta(hours=1))
+
+    def leaks(self, said: str) -> list[str]:
+        """Where the clouds' key can be found: in what was logged, or in any file of the store."""
+        found = [f"log: {form}" for form in spellings(API_KEY) if form in said]
+        for file in self.store_path.parent.glob(self.store_path.name + "*"):
+            if file.is_file():
+                content = file.read_bytes()
+                found += [f"{file.name}: {form}" for form in spellings(API_KEY) if form.encode() in content]
+        return found
 
     def dump(self) -> list[str]:
         """The canonical facts, without the steps that the provider gave no time for: who polls less often sees fewer."""
@@ -171,3 +196,9 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
             return started.dump()
 
     return asyncio.run(go())
+
+
+@pytest.fixture(name="spellings")
+def spellings_fixture() -> Callable[[str], tuple[str, ...]]:
+    """The function :func:`spellings`."""
+    return spellings

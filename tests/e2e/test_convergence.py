@@ -200,7 +200,7 @@ MATRIX = (
     ("row", "cloud"),
     [pytest.param(row, CLOUDS[index % 3], id=f"{row.name} ({CLOUDS[index % 3]})") for index, row in enumerate(MATRIX)],
 )
-async def test_facts_converge_after(run, healthy, row, cloud):
+async def test_facts_converge_after(run, healthy, caplog, row, cloud):
     """An outage or a bad answer may delay a fact, and must never lose, double or bend one."""
     others = [name for name in CLOUDS if name != cloud]
 
@@ -213,6 +213,7 @@ async def test_facts_converge_after(run, healthy, row, cloud):
     await run.through(during)
     assert run.dump() == healthy
     assert list(run.sink.store.verify()) == []
+    assert run.leaks(caplog.text) == []
     for log in run.group.shard_logs:
         if log.shard.provider in others:
             assert dict(log.freeze().errors) == {}, "a provider's failure must stay its own"

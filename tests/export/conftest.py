@@ -107,6 +107,11 @@ def snapshot() -> Snapshot:
         ),
         open_jobs={("ibm", "research", "ibm_fez", "queued"): 4, ("ibm", "research", "ibm_fez", "running"): 1},
         oldest_queued={("ibm", "research", "ibm_fez"): NOW - timedelta(minutes=7)},
+        latencies={
+            ("ibm", "research", "ibm_fez", "0.5"): 420.0,
+            ("ibm", "research", "ibm_fez", "0.9"): 1875.5,
+            ("ibm", "research", "ibm_fez", "0.99"): 7200.0,
+        },
         counters=_counters(),
         exemplars={
             "qobs_job_queue_duration_seconds": {

@@ -17,6 +17,7 @@ from store_material import (
     make_job,
     make_page,
     make_reading,
+    naive_buckets,
     seconds,
 )
 
@@ -36,7 +37,9 @@ from qobs.model import (
 )
 from qobs.store import command
 from qobs.store.base import Store, window_counts
-from qobs.store.jobs import MISSES_TO_UNKNOWN
+from qobs.store.contents import MAX_CONTENTS
+from qobs.store.presence import MISSES_TO_UNKNOWN
+from qobs.store.rows import id_hash
 
 DONE = {"submitted_at": seconds(0), "started_at": seconds(60), "ended_at": seconds(100)}
 
@@ -196,15 +199,89 @@ def test_keys_of_other_accounts_do_not_collide(store: Store) -> None:
     """Two accounts may use one job id: each has its own job."""
     store.commit(make_page(done(), done(account="other", state=JobState.FAILED), at=200))
     assert {job.account: job.state for job in store.jobs()} == {"acct": JobState.COMPLETED, "other": JobState.FAILED}
+    assert store.commit(make_page(done(account="third"), at=210)).ingested == 1
+    assert store.commit(make_page(make_job(account="fourth"), at=210)).ingested == 1
+    assert len(list(store.jobs())) == 4
+    assert store.verify() == ()
+
+
+def test_an_ended_job_whose_usage_is_not_final_is_asked_for_again(store: Store) -> None:
+    """Providers bill after the end: a job that is dropped at its end never gets its quantum seconds."""
+    store.commit(make_page(done("billed"), done("unbilled", settled=False), at=200))
+    (due,) = store.due(SHARD, seconds(4000))
+    assert (due.key.id, due.submitted_at) == ("unbilled", seconds(0))
+
+
+def test_a_page_of_many_jobs_counts_each(store: Store) -> None:
+    """Rows are written fifty at a time: none may be lost between two batches, nor counted in both."""
+    jobs = [done(f"j{n}", ended_at=seconds(60 + 11 * n), backend=f"b{n}", quantum_seconds=n / 7) for n in range(113)]
+    assert store.commit(make_page(*jobs, at=5000)).ingested == 113
+    assert {(d.series, d.bucket): (d.good, d.total) for d in store.buckets(T0)} == naive_buckets(SmallJudge(), jobs, END)
+    assert store.commit(make_page(*jobs, at=5100)) == Applied(unchanged=113)
+    assert store.verify() == ()
+
+
+def test_an_event_older_than_the_kept_buckets_counts_for_life_only(store: Store) -> None:
+    """A backfill must not put buckets back that retention removed, nor lose its jobs from the lifetime counts."""
+    store.prune(T0 + timedelta(days=200))
+    store.commit(make_page(done(), at=200))
+    assert list(store.buckets(T0)) == []
+    assert _totals(store) == {"success": (1, 1), "queue": (1, 1)}
+    assert store.verify() == ()
 
 
 def test_an_unreadable_record_is_set_aside_once_and_the_rest_counts(store: Store) -> None:
     """One bad record must cost neither its page nor the disk."""
     bad = Quarantined(stream=Stream.JOBS, reason="state: string expected", body=b"x" * 100_000, record_id="j\x00\ud800")
-    page = make_page(done(), make_job("\ud800"), at=1, quarantined=(bad,))
+    zoneless = done("zoneless", submitted_at=None, started_at=None, ended_at=seconds(1).replace(tzinfo=None))
+    changed = done(ended_at=seconds(2).replace(tzinfo=None))
+    page = make_page(done(), make_job("\ud800"), zoneless, changed, at=1, quarantined=(bad,))
     first, again = store.commit(page), store.commit(page)
-    assert (first.ingested, first.quarantined, again.quarantined) == (1, 2, 0)
-    assert store.info().rows["quarantine"] == 2
+    assert (first.ingested, first.quarantined, again.quarantined, again.unchanged) == (1, 4, 0, 1)
+    assert store.info().rows["quarantine"] == 4
+    assert store.commit(make_page(changed, at=2)).updated == 0
+    assert store.verify() == ()
+
+
+def test_a_history_only_grows(store: Store) -> None:
+    """What a user once read about a job must still be there, with the time at which it was first known."""
+    store.commit(make_page(make_job(submitted_at=seconds(0), raw_state="Queued"), at=10))
+    (queued,) = store.transitions(done().key)
+    assert (queued.raw_state, queued.observed_at) == ("Queued", seconds(10))
+    applied = store.commit(make_page(done(), at=200))
+    after = store.transitions(done().key)
+    assert (after[0], applied.transitions) == (queued, 2)
+    assert [one.observed_at for one in after[1:]] == [seconds(200), seconds(200)]
+
+
+def test_ids_that_share_a_hash_are_two_jobs(store: Store) -> None:
+    """Jobs are found by a short hash of their id: two that share it must not become one."""
+    one, two = make_job("plumless", submitted_at=seconds(1)), make_job("buckeroo", submitted_at=seconds(1))
+    assert id_hash(one.id) == id_hash(two.id)
+    store.commit(make_page(one, at=200))
+    assert store.job(two.key) is None
+    assert store.transitions(two.key) == ()
+    assert store.commit(make_page(two, at=210)).ingested == 1
+    assert store.commit(make_page(one, two, at=220)).unchanged == 2
+    for at in (230, 240, 250):
+        store.commit(make_page(at=at, missing=("buckeroo",)))
+    assert store.job(one.key) == one
+    assert store.job(two.key).state is JobState.UNKNOWN
+    assert store.verify() == ()
+
+
+def test_a_job_that_is_told_differently_at_every_poll_stops_growing(store: Store, caplog) -> None:
+    """One flapping job must not fill the disk, and its end must be seen all the same."""
+    looks = [make_job(submitted_at=seconds(0), updated_at=seconds(n), extra=str(n)) for n in range(MAX_CONTENTS + 9)]
+    first = store.commit(make_page(*looks[:-5], at=10_000))
+    assert (first.ingested, first.updated, first.unchanged) == (1, MAX_CONTENTS - 1, 4)
+    assert store.commit(make_page(*looks, at=10_010)) == Applied(unchanged=MAX_CONTENTS + 9)
+    assert store.info().rows["observations"] == MAX_CONTENTS
+    assert [record.levelname for record in caplog.records if "contents are kept" in record.message] == ["WARNING"]
+    end = done(updated_at=seconds(20_000))
+    assert store.commit(make_page(end, at=20_010)).updated == 1
+    assert store.job(end.key).state is JobState.COMPLETED
+    assert store.verify() == ()
 
 
 def test_latest_status_quota_and_calibration_win_in_any_order(store: Store) -> None:
@@ -289,6 +366,7 @@ def test_a_commit_under_other_thresholds_recounts_by_itself(open_store) -> None:
 
 def test_retention_removes_rows_and_keeps_lifetime_counts(store: Store) -> None:
     """Counters that fell when old rows went would look like a restart to Prometheus."""
+    store.commit(make_page(make_job(submitted_at=seconds(0)), at=100))
     store.commit(make_page(done(), make_job("open", submitted_at=seconds(0)), at=200, calibrations=(make_calibration(1),)))
     store.read_freshness([make_reading(600, 0)])
     shard_poll = Poll(shard=SHARD, started_at=T0, duration_seconds=1.0, pages=1, records=2, reason=Reason.TIMEOUT)
@@ -328,6 +406,31 @@ def test_verify_finds_what_was_tampered_with(open_store, tmp_path: Path) -> None
     assert "total" in found
     assert "transition" in found
     assert "job" in found
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE jobs SET hash = hash + 1",
+        "UPDATE jobs SET record = replace(record, '\"alone\"', '\"other\"')",
+        "UPDATE jobs SET digest = zeroblob(16)",
+        "UPDATE jobs SET state = 'failed'",
+        "INSERT INTO transitions SELECT ref, 'running', 5, '', 5, 0 FROM jobs",
+        "INSERT INTO transitions VALUES (99, 'running', 5, '', 5, 0)",
+        "INSERT INTO observations SELECT ref, zeroblob(16), 5, 0, 5, record FROM jobs",
+        "INSERT INTO jobs (hash, provider, account, id, source, state, open, latest_at, first_seen_at, judged_at, record)"
+        " SELECT hash, provider, account, id, source, state, open, latest_at, first_seen_at, judged_at, record FROM jobs",
+    ],
+)
+def test_verify_finds_a_wrong_row_of_a_job_seen_once(open_store, tmp_path: Path, tampering: str) -> None:
+    """Most jobs have no observation or history of their own: their one row must be held against itself."""
+    store = open_store("tampered")
+    store.commit(make_page(done("alone"), at=5000))
+    assert store.verify() == ()
+    with sqlite3.connect(tmp_path / "tampered.db") as other:
+        other.execute(tampering)
+    other.close()
+    assert store.verify() != ()
 
 
 def test_a_backup_is_a_whole_store(open_store, tmp_path: Path) -> None:

@@ -306,3 +306,11 @@ def test_sqlite_utils_is_loaded_only_to_migrate(tmp_path: Path) -> None:
     path_of = os.pathsep.join((str(ROOT), str(_material(path))))
     run = [sys.executable, "-c", code, str(path)]
     assert subprocess.run(run, env={**os.environ, "PYTHONPATH": path_of}, check=False).returncode == 0
+
+
+def test_opening_tells_which_sqlite_it_runs_on(tmp_path: Path, caplog) -> None:
+    """Whoever reads a bug report needs the version, and must not be alarmed by a fault that one writer cannot meet."""
+    with caplog.at_level("INFO", logger="qobs.store"):
+        SqliteStore(tmp_path / "q.db", SmallJudge()).close()
+    (told,) = [record for record in caplog.records if record.name == "qobs.store"]
+    assert (told.levelname, f"SQLite {sqlite3.sqlite_version}" in told.message) == ("INFO", True)

@@ -26,7 +26,7 @@ from qobs.sources.http import segment
 from qobs.sources.quantum.azure_auth import ApiKey, Application, Authorization
 from qobs.sources.quantum.azure_batch import jobs_batch, quota_batch, status_batch
 from qobs.sources.quantum.azure_errors import HANDLED, is_about_one_job, refusal
-from qobs.sources.quantum.azure_jobs import instant
+from qobs.sources.quantum.azure_wire import instant
 
 API_VERSION = "2025-12-01-preview"
 LOGIN = "https://login.microsoftonline.com"

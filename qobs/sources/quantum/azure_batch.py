@@ -7,8 +7,13 @@ from typing import Any
 
 from qobs.model import BackendStatus, Batch, Job, Quarantined, Quota, Raw, Stream, Unmapped
 from qobs.sources.decode import BadRecord, decode_records, quarantine, quarantine_aside
-from qobs.sources.quantum.azure_jobs import normalized
+from qobs.sources.limits import Limits
+from qobs.sources.quantum.azure_jobs import Reading, normalized, ordinary
 from qobs.sources.quantum.azure_status import provider, quota, target_status
+from qobs.sources.quantum.azure_wire import ORDINARY_PAGE
+from qobs.sources.typed import decode_typed
+
+_LIMITS = Limits()
 
 
 def jobs_batch(raw: Raw, source: str, account: str) -> Batch:
@@ -17,7 +22,37 @@ def jobs_batch(raw: Raw, source: str, account: str) -> Batch:
     Raises:
         BadPayload: the answer as a whole is not a page, or not a job.
     """
+    batch = _ordinary_batch(raw, source, account) if raw.kind == "jobs" else None
+    return batch if batch is not None else _record_by_record(raw, source, account)
+
+
+def _ordinary_batch(raw: Raw, source: str, account: str) -> Batch | None:
+    """A page whose records are all well typed and known to their last member; None for any other.
+
+    Nearly every page is one, and typed decoding saves a third of what it costs (benchmarks/bench_normalize.py).
+    """
+    page = decode_typed(raw.body, ORDINARY_PAGE)
+    if page is None or len(page.value) > _LIMITS.records_per_page:
+        return None
+    reading = Reading(source=source, account=account, fetched_at=raw.fetched_at)
+    jobs: dict[str, Job] = {}
+    unmapped: list[Unmapped] = []
+    for wire in page.value:
+        if wire.item_type == "Session":
+            continue
+        try:
+            job, words = ordinary(wire, reading)
+        except BadRecord:
+            return None
+        if job.id not in jobs:
+            jobs[job.id] = job
+            unmapped.extend(words)
+    return Batch(jobs=tuple(jobs.values()), unmapped=tuple(unmapped))
+
+
+def _record_by_record(raw: Raw, source: str, account: str) -> Batch:
     page = decode_records(raw.body, path=("value",) if raw.kind == "jobs" else (), what=raw.kind)
+    reading = Reading(source=source, account=account, fetched_at=raw.fetched_at)
     jobs: dict[str, Job] = {}
     aside = [quarantine_aside(Stream.JOBS, bad) for bad in page.bad]
     unmapped: list[Unmapped] = []
@@ -25,7 +60,7 @@ def jobs_batch(raw: Raw, source: str, account: str) -> Batch:
         if record.get("itemType") == "Session":
             continue
         try:
-            job, words = normalized(record, source=source, account=account, fetched_at=raw.fetched_at)
+            job, words = normalized(record, reading)
         except BadRecord as bad:
             aside.append(_aside(Stream.JOBS, record, bad))
             continue

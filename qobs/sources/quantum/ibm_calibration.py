@@ -23,6 +23,7 @@ from qobs.errors import BadPayload
 from qobs.model import Batch, Calibration, GateCalibration, Measured, QubitCalibration, Raw, Unmapped
 from qobs.sources.decode import BadRecord, convert_record, decode_object, quarantine
 from qobs.sources.quantum.ibm_jobs import PROVIDER, Owner
+from qobs.sources.typed import decode_typed
 
 _PREFIXES: Mapping[str, int] = {
     "": 0,
@@ -60,18 +61,40 @@ _VIRTUAL = frozenset({"rz", "u1", "p", "id"})
 _NOT_CALIBRATED = 1.0
 
 
-class _Gate(msgspec.Struct, frozen=True):
+class _Parameter(msgspec.Struct, frozen=True, gc=False):
+    """One figure. Any member may be of any type: what cannot be used costs only itself."""
+
+    name: Any = None
+    value: Any = None
+    unit: Any = ""
+    date: Any = None
+
+
+class _Gate(msgspec.Struct, frozen=True, gc=False):
     gate: str
     qubits: tuple[int, ...]
-    parameters: list[dict[str, Any]] = []
+    parameters: list[_Parameter] = []
 
 
 class _Properties(msgspec.Struct, frozen=True):
     last_update_date: datetime
     backend_name: str | None = None
     backend_version: str | None = None
-    qubits: list[list[dict[str, Any]]] = []
+    qubits: list[list[_Parameter]] = []
     gates: list[dict[str, Any]] = []
+
+
+class _Ordinary(msgspec.Struct, frozen=True):
+    """Properties whose gates can all be read."""
+
+    last_update_date: datetime
+    backend_name: str | None = None
+    backend_version: str | None = None
+    qubits: list[list[_Parameter]] = []
+    gates: list[_Gate] = []
+
+
+_ORDINARY = msgspec.json.Decoder(_Ordinary)
 
 
 class _Configuration(msgspec.Struct, frozen=True):
@@ -84,25 +107,34 @@ class _Reader:
 
     unmapped: dict[Unmapped, None] = field(default_factory=dict)
     _times: dict[str, datetime | None] = field(default_factory=dict)
+    _powers: dict[tuple[str, str], int | None] = field(default_factory=dict)
 
-    def measured(self, parameter: Mapping[str, Any], base: str) -> Measured | None:
+    def measured(self, parameter: _Parameter, base: str) -> Measured | None:
         """The parameter in base units with its own time; None where it cannot be used."""
-        name, value, unit = str(parameter.get("name"))[:40], parameter.get("value"), parameter.get("unit", "")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            self._skip(name, "not a number")
+        value, unit = parameter.value, parameter.unit
+        kind = type(value)
+        if (kind is not float and kind is not int) or not math.isfinite(value):
+            self._skip(parameter, "not a number")
             return None
-        power = _power(unit, base) if isinstance(unit, str) else None
+        power = self._power(unit, base) if isinstance(unit, str) else None
         if power is None:
-            self._skip(name, f"unit {str(unit)[:16]}")
+            self._skip(parameter, f"unit {str(unit)[:16]}")
             return None
         scaled = value * 10.0**power if power >= 0 else value / 10.0**-power
-        if not _possible(scaled, base, name):
-            self._skip(name, "out of range")
+        # Times are not negative and ratios lie in [0, 1]; an anharmonicity may well be negative.
+        if (scaled > 1 and base == RATIO) or (scaled < 0 and (base == RATIO or parameter.name != "anharmonicity")):
+            self._skip(parameter, "out of range")
             return None
-        return Measured(scaled, self.time(parameter.get("date")))
+        return Measured(scaled, self.time(parameter.date))
 
-    def _skip(self, name: str, why: str) -> None:
-        self.unmapped[Unmapped(f"properties.{name}", why)] = None
+    def _power(self, unit: str, base: str) -> int | None:
+        key = (unit, base)
+        if key not in self._powers:
+            self._powers[key] = _power(unit, base)
+        return self._powers[key]
+
+    def _skip(self, parameter: _Parameter, why: str) -> None:
+        self.unmapped[Unmapped(f"properties.{str(parameter.name)[:40]}", why)] = None
 
     def time(self, text: object) -> datetime | None:
         """An ISO 8601 time with any offset as UTC; one without an offset is UTC."""
@@ -115,7 +147,7 @@ class _Reader:
     def _parsed(self, text: str) -> datetime | None:
         try:
             return _utc(datetime.fromisoformat(text))
-        except (ValueError, OverflowError):
+        except (ValueError, BadRecord):
             self.unmapped[Unmapped("properties.date", "not a time")] = None
             return None
 
@@ -128,22 +160,22 @@ def calibration(raw: Raw, owner: Owner) -> Batch:
     Raises:
         BadPayload: the body is no JSON object.
     """
-    body = decode_object(raw.body, what="ibm /backends/{name}/properties")
     backend = raw.about.get("backend")
-    if not body:
-        return Batch()
+    reader = _Reader()
     try:
-        properties = convert_record(body, _Properties)
+        properties = _properties(raw.body, reader)
+        if properties is None:
+            return Batch()
+        calibrated_at = _utc(properties.last_update_date)
     except BadRecord as bad:
         return Batch(quarantined=(quarantine(raw.stream, raw.body, bad.reason, record_id=backend),))
-    reader = _Reader()
-    gates = tuple(_gates(properties.gates, reader))
+    gates = tuple([_gate(gate, reader) for gate in properties.gates if gate.gate not in _NOT_GATES])
     record = Calibration(
         provider=PROVIDER,
         source=owner.source,
         account=owner.account,
         backend=backend or properties.backend_name or "",
-        calibrated_at=_utc(properties.last_update_date),
+        calibrated_at=calibrated_at,
         version=properties.backend_version,
         qubits=_qubits(properties, gates, reader),
         gates=gates,
@@ -152,16 +184,47 @@ def calibration(raw: Raw, owner: Owner) -> Batch:
     return Batch(calibrations=(record,), unmapped=tuple(reader.unmapped))
 
 
-def _qubits(properties: _Properties, gates: tuple[GateCalibration, ...], reader: _Reader) -> tuple[QubitCalibration, ...]:
+def _properties(body: bytes, reader: _Reader) -> _Ordinary | None:
+    """The properties; None for an empty object.
+
+    Raises:
+        BadRecord: they are not what the contract says.
+        BadPayload: the body is no JSON object.
+    """
+    # Nearly every snapshot can be decoded as it should be: 18 ms where dictionaries take 55.
+    if (ordinary := decode_typed(body, _ORDINARY)) is not None:
+        return ordinary
+    told = decode_object(body, what="ibm /backends/{name}/properties")
+    return _usable(convert_record(told, _Properties), reader) if told else None
+
+
+def _usable(properties: _Properties, reader: _Reader) -> _Ordinary:
+    """Without the gates that cannot be read, which are counted."""
+    gates = []
+    for entry in properties.gates:
+        try:
+            gates.append(convert_record(entry, _Gate))
+        except BadRecord:
+            reader.unmapped[Unmapped("properties.gates", "not a gate")] = None
+    return _Ordinary(
+        last_update_date=properties.last_update_date,
+        backend_name=properties.backend_name,
+        backend_version=properties.backend_version,
+        qubits=properties.qubits,
+        gates=gates,
+    )
+
+
+def _qubits(properties: _Ordinary, gates: tuple[GateCalibration, ...], reader: _Reader) -> tuple[QubitCalibration, ...]:
     faulty, readout = _undriven(gates), _readout(properties.gates, reader)
     qubits = []
     for qubit, parameters in enumerate(properties.qubits):
         fields: dict[str, Any] = dict(readout.get(qubit, {}))
         operational = qubit not in faulty
         for parameter in parameters:
-            name = parameter.get("name")
+            name = parameter.name
             if name == "operational":
-                operational = operational and bool(parameter.get("value"))
+                operational = operational and bool(parameter.value)
             elif isinstance(name, str) and name in _QUBIT_FIELDS:
                 target, base = _QUBIT_FIELDS[name]
                 fields[target] = reader.measured(parameter, base)
@@ -179,27 +242,12 @@ def _undriven(gates: Iterable[GateCalibration]) -> frozenset[int]:
     return frozenset(faulty - good)
 
 
-def _gates(entries: list[dict[str, Any]], reader: _Reader) -> Iterable[GateCalibration]:
-    for entry in entries:
-        gate = _entry(entry, reader)
-        if gate is not None and gate.gate not in _NOT_GATES:
-            yield _gate(gate, reader)
-
-
-def _entry(entry: dict[str, Any], reader: _Reader) -> _Gate | None:
-    try:
-        return convert_record(entry, _Gate)
-    except BadRecord:
-        reader.unmapped[Unmapped("properties.gates", "not a gate")] = None
-        return None
-
-
 def _gate(gate: _Gate, reader: _Reader) -> GateCalibration:
     error = duration = None
     for parameter in gate.parameters:
-        if parameter.get("name") == "gate_error":
+        if parameter.name == "gate_error":
             error = reader.measured(parameter, RATIO)
-        elif parameter.get("name") == "gate_length":
+        elif parameter.name == "gate_length":
             duration = reader.measured(parameter, SECOND)
     faulty = error is not None and error.value == _NOT_CALIBRATED
     return GateCalibration(
@@ -207,11 +255,11 @@ def _gate(gate: _Gate, reader: _Reader) -> GateCalibration:
     )
 
 
-def _readout(entries: list[dict[str, Any]], reader: _Reader) -> dict[int, dict[str, Measured]]:
+def _readout(gates: Iterable[_Gate], reader: _Reader) -> dict[int, dict[str, Measured]]:
     """Readout figures by qubit from the ``measure`` entries of the snapshots that have them."""
     figures: dict[int, dict[str, Measured]] = {}
-    for entry in entries:
-        if entry.get("gate") != "measure" or (gate := _entry(entry, reader)) is None or len(gate.qubits) != 1:
+    for gate in gates:
+        if gate.gate != "measure" or len(gate.qubits) != 1:
             continue
         read = _gate(gate, reader)
         found = {"readout_error": read.error, "readout_seconds": read.duration_seconds}
@@ -246,12 +294,8 @@ def _power(unit: str, base: str) -> int | None:
     return _PREFIXES.get(unit.removesuffix(base)) if unit.endswith(base) else None
 
 
-def _possible(value: float, base: str, name: str) -> bool:
-    """Times are not negative and ratios lie in [0, 1]; an anharmonicity may well be negative."""
-    if base == RATIO:
-        return 0 <= value <= 1
-    return value >= 0 or name == "anharmonicity"
-
-
 def _utc(at: datetime) -> datetime:
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    try:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError:
+        raise BadRecord("a time lies outside the years 1 to 9999") from None

@@ -12,9 +12,10 @@ creation time before: then the state decides which of two looks is the later one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -32,8 +33,10 @@ from qobs.sources.decode import (
     quarantine_aside,
     unknown_fields,
 )
-from qobs.sources.failure import failure
+from qobs.sources.failure import Failures
+from qobs.sources.limits import Limits
 from qobs.sources.redact import redact
+from qobs.sources.typed import decode_typed
 
 PROVIDER = "ibm"
 
@@ -55,6 +58,11 @@ _RAN_TOO_LONG = "1305"
 """Reason code of a job that the service stopped at its maximum execution time and calls ``Cancelled``."""
 
 _PENDING = "pending"
+
+_LIMITS = Limits()
+
+# An enum member costs more to look up on its class than to compare.
+_FAILED, _UNKNOWN, _QUEUED, _RUNNING = JobState.FAILED, JobState.UNKNOWN, JobState.QUEUED, JobState.RUNNING
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -114,6 +122,20 @@ class _Record(msgspec.Struct, frozen=True):
     private: bool | None = None
     estimated_running_time_seconds: float | None = None
     calibration_id: str | None = None
+    # Who submitted, and what: neither is a monitor's business. Known, and dropped.
+    user_id: Any = None
+    params: Any = None
+
+
+class _OrdinaryRecord(_Record, frozen=True, forbid_unknown_fields=True):
+    """A job without members that qobs does not know."""
+
+
+class _OrdinaryPage(msgspec.Struct, frozen=True):
+    jobs: list[_OrdinaryRecord]
+
+
+_ORDINARY = msgspec.json.Decoder(_OrdinaryPage)
 
 
 class _Extra(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -134,9 +156,9 @@ _TEXT = 512
 """Longest kept tag, program or runtime name, in characters."""
 
 _DROPPED = frozenset({"user_id", "params"})
-"""Who submitted, and what: neither is a monitor's business."""
+"""Not even kept of a record that is set aside."""
 
-_KNOWN = frozenset(field.encode_name for field in structs.fields(_Record)) | _DROPPED
+_KNOWN = frozenset(field.encode_name for field in structs.fields(_Record))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +169,18 @@ class Owner:
     account: str
 
 
+class _Memory:
+    """What need not be worked out twice on one page: tags, programs and failures repeat from job to job."""
+
+    __slots__ = ("clean", "failures")
+
+    def __init__(self) -> None:
+        self.clean = _Clean()
+        self.failures = Failures(PROVIDER)
+
+
 class _Clean(dict[str, str]):
-    """Text without credentials, remembered for one page: tags and programs repeat from job to job."""
+    """Text without credentials, at most 512 characters."""
 
     def __missing__(self, text: str) -> str:
         cleaned = self[text] = redact(text)[:_TEXT]
@@ -161,23 +193,46 @@ def jobs_page(raw: Raw, owner: Owner) -> Batch:
     Raises:
         BadPayload: the page as a whole is not a job list.
     """
+    batch = _ordinary_page(raw, owner)
+    return batch if batch is not None else _record_by_record(raw, owner)
+
+
+def _ordinary_page(raw: Raw, owner: Owner) -> Batch | None:
+    """A page whose records are all well typed and known to their last member; None for any other."""
+    page = decode_typed(raw.body, _ORDINARY)
+    if page is None or len(page.jobs) > _LIMITS.records_per_page:
+        return None
+    memory = _Memory()
+    try:
+        return _batch(_read(record, owner, memory) for record in page.jobs)
+    except BadRecord:
+        return None
+
+
+def _record_by_record(raw: Raw, owner: Owner) -> Batch:
     page = decode_records(raw.body, path=("jobs",), what="ibm /jobs")
-    jobs: list[Job] = []
-    known: dict[str, Job] = {}
     quarantined = [quarantine_aside(raw.stream, aside) for aside in page.bad]
-    unmapped: dict[Unmapped, None] = {}
-    clean = _Clean()
+    memory = _Memory()
+    read: list[tuple[Job, tuple[Unmapped, ...]]] = []
     for fields in page.records:
         try:
-            job, words = _job(fields, owner, clean)
+            read.append(_job(fields, owner, memory))
         except BadRecord as bad:
             quarantined.append(quarantine(raw.stream, _kept(fields), bad.reason, record_id=fields.get("id")))
-            continue
+    return structs.replace(_batch(read), quarantined=tuple(quarantined))
+
+
+def _batch(read: Iterable[tuple[Job, tuple[Unmapped, ...]]]) -> Batch:
+    jobs: list[Job] = []
+    known: dict[str, Job] = {}
+    unmapped: dict[Unmapped, None] = {}
+    for job, words in read:
         if known.get(job.id) != job:
             jobs.append(job)
             known[job.id] = job
-        unmapped.update(dict.fromkeys(words))
-    return Batch(jobs=tuple(jobs), quarantined=tuple(quarantined), unmapped=tuple(unmapped))
+        if words:
+            unmapped.update(dict.fromkeys(words))
+    return Batch(jobs=tuple(jobs), unmapped=tuple(unmapped))
 
 
 def one_job(raw: Raw, owner: Owner) -> Batch:
@@ -189,7 +244,7 @@ def one_job(raw: Raw, owner: Owner) -> Batch:
     fields = decode_object(raw.body, what="ibm /jobs/{id}")
     metrics, quarantined = _metrics(raw)
     try:
-        job, words = _job(fields, owner, _Clean(), metrics)
+        job, words = _job(fields, owner, _Memory(), metrics)
     except BadRecord as bad:
         return Batch(quarantined=(quarantine(raw.stream, _kept(fields), bad.reason, record_id=raw.about.get("id")), *quarantined))
     if raw.about.get(NO_METRICS) == "yes":
@@ -211,11 +266,26 @@ def _metrics(raw: Raw) -> tuple[_Metrics, tuple[Quarantined, ...]]:
         return _NOT_ASKED, (quarantine(raw.stream, body, f"metrics: {bad}", record_id=raw.about.get("id")),)
 
 
-def _job(fields: dict[str, Any], owner: Owner, clean: _Clean, metrics: _Metrics = _NOT_ASKED) -> tuple[Job, tuple[Unmapped, ...]]:
+def _job(
+    fields: dict[str, Any], owner: Owner, memory: _Memory, metrics: _Metrics = _NOT_ASKED
+) -> tuple[Job, tuple[Unmapped, ...]]:
     record = convert_record(fields, _Record)
+    names = unknown_fields(fields, _KNOWN)
+    job, words = _read(record, owner, memory, metrics, {name: fields[name] for name in names if name in fields})
+    return job, words + tuple(Unmapped("job", name) for name in names)
+
+
+def _read(
+    record: _Record,
+    owner: Owner,
+    memory: _Memory,
+    metrics: _Metrics = _NOT_ASKED,
+    unknown: Mapping[str, Any] = MappingProxyType({}),
+) -> tuple[Job, tuple[Unmapped, ...]]:
+    """One job whose members have the right types, and its state word where that is not known."""
     if not record.id:
         raise BadRecord("expected a non-empty string - at $.id")
-    unknown = unknown_fields(fields, _KNOWN)
+    clean = memory.clean
     word, code, message = _told(record)
     state = _state(word, code)
     times = _visible(metrics.timestamps or _Times(), state)
@@ -234,21 +304,16 @@ def _job(fields: dict[str, Any], owner: Owner, clean: _Clean, metrics: _Metrics 
         ended_at=ended_at,
         updated_at=ended_at or submitted_at,
         settled=final and ended_at is not None,
-        failure=failure(PROVIDER, code, message) if state is JobState.FAILED else None,
+        failure=memory.failures.read(code, message) if state is _FAILED else None,
         quantum_seconds=_quantum_seconds(record.usage, metrics) if final else None,
         sdk="qiskit" if metrics.qiskit_version else None,
         sdk_version=metrics.qiskit_version,
         batch=record.session_id,
         calibration_id=record.calibration_id,
         tags=tuple([clean[tag] for tag in record.tags]) if record.tags else (),
-        extra=_extra(record, metrics, clean, {name: fields[name] for name in unknown if name in fields}),
+        extra=_extra(record, metrics, clean, unknown),
     )
-    return job, _unmapped(state, word, unknown)
-
-
-def _unmapped(state: JobState, word: str, unknown: tuple[str, ...]) -> tuple[Unmapped, ...]:
-    fields = tuple(Unmapped("job", name) for name in unknown)
-    return (Unmapped("state", redact(word)[:64]), *fields) if state is JobState.UNKNOWN else fields
+    return job, ((Unmapped("state", redact(word)[:64]),) if state is _UNKNOWN else ())
 
 
 def _told(record: _Record) -> tuple[str, str | None, str | None]:
@@ -267,9 +332,9 @@ def _state(word: str, code: str | None) -> JobState:
 
 def _visible(times: _Times, state: JobState) -> _Times:
     """The times that fit the state. Metrics are read after the state and may be ahead of it: the next look has both."""
-    if state is JobState.QUEUED:
+    if state is _QUEUED:
         return _Times(created=times.created)
-    if state is JobState.RUNNING:
+    if state is _RUNNING:
         return _Times(created=times.created, running=times.running)
     return times
 
@@ -289,7 +354,7 @@ def _quantum_seconds(listed: _Usage | None, metrics: _Metrics) -> float | None:
     return billed if billed is not None and billed >= 0 else None
 
 
-def _extra(record: _Record, metrics: _Metrics, clean: _Clean, unknown: dict[str, Any]) -> str | None:
+def _extra(record: _Record, metrics: _Metrics, clean: _Clean, unknown: Mapping[str, Any]) -> str | None:
     nanoseconds = metrics.circuits_execution_time_ns
     if nanoseconds is None and metrics.usage is not None:
         nanoseconds = metrics.usage.circuits_execution_time_ns
@@ -302,13 +367,20 @@ def _extra(record: _Record, metrics: _Metrics, clean: _Clean, unknown: dict[str,
         runtime=clean[record.runtime] if record.runtime else None,
     )
     if unknown:
-        return extra_json(unknown | structs.asdict(extra))
+        return extra_json({**unknown, **structs.asdict(extra)})
     text = msgspec.json.encode(extra).decode()
     return None if text == "{}" else text
 
 
 def _utc(at: datetime | None) -> datetime | None:
-    """The instant in UTC; a time without a zone is UTC, as the service's own client takes it."""
+    """The instant in UTC; a time without a zone is UTC, as the service's own client takes it.
+
+    Raises:
+        BadRecord: the time lies outside the years 1 to 9999.
+    """
     if at is None or at.tzinfo is UTC:
         return at
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    try:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError:
+        raise BadRecord("a time lies outside the years 1 to 9999") from None

@@ -22,15 +22,15 @@ from typing import Any
 from msgspec import structs
 
 from qobs.errors import BadPayload, Refused
-from qobs.model import Ask, BackendStatus, Batch, Calibration, Job, Quarantined, Raw, Reason, Stream, Unmapped
+from qobs.model import Ask, Batch, Raw, Reason, Stream
 from qobs.secret import Secret
 from qobs.sources.base import Answer, Http, Option, Settings, SourceType
-from qobs.sources.decode import BadRecord, Records, decode_object, decode_records, quarantine, quarantine_aside
+from qobs.sources.decode import Records, decode_object, decode_records
 from qobs.sources.http import segment
-from qobs.sources.quantum.ionq_cost import Charges, Cost, read_cost
-from qobs.sources.quantum.ionq_devices import is_simulator, read_backend, read_characterization
-from qobs.sources.quantum.ionq_extra import Clean
-from qobs.sources.quantum.ionq_jobs import DELETED, Read, Reading, is_charged, latest_at, read_v03, read_v04, submitted_at
+from qobs.sources.quantum.ionq_batch import backends_batch, characterizations_batch, jobs_batch
+from qobs.sources.quantum.ionq_cost import Charges
+from qobs.sources.quantum.ionq_devices import is_simulator
+from qobs.sources.quantum.ionq_jobs import Reading, is_charged, latest_at, submitted_at
 
 MAX_PAGES = 10_000
 """Pages of one listing at most: a cursor that never ends is a fault of the service."""
@@ -41,8 +41,6 @@ HISTORY_PAGE = 10
 _FOUND = frozenset({200, 404})
 _COST_ANSWERS = frozenset({200, 403, 404})
 _QUEUE_UNITS = {"ms": 0.001, "s": 1.0}
-_NO_COST = Cost()
-_NEVER_TOLD = Cost(final=True)
 
 Params = Sequence[tuple[str, str]]
 
@@ -201,88 +199,12 @@ class IonQ:
         """
         if raw.kind == "job_missing":
             return Batch(missing=(raw.about["id"],))
-        if raw.kind == "jobs":
-            return self._read_jobs(decode_records(raw.body, path=("jobs",), what="jobs"), raw)
-        if raw.kind == "job":
-            return self._read_jobs(decode_records(raw.body, path=(), what="job"), raw)
+        if raw.kind in ("jobs", "job"):
+            reading = Reading(source=self._name, account=self.account, now=raw.fetched_at, with_cost=self._with_cost)
+            return jobs_batch(raw, reading, old=self._version == "v0.3")
         if raw.kind == "backends":
-            return self._read_backends(raw)
-        return self._read_characterizations(raw)
-
-    def _read_jobs(self, page: Records, raw: Raw) -> Batch:
-        reading = Reading(self._name, self.account, self._with_cost, Clean())
-        jobs: list[Job] = []
-        aside = [quarantine_aside(Stream.JOBS, bad) for bad in page.bad]
-        unmapped: dict[Unmapped, None] = {}
-        missing: list[str] = []
-        for row in page.records:
-            try:
-                cost, broken = self._cost_of(row, raw)
-                read = self._read_job(row, cost, raw, reading)
-            except BadRecord as bad:
-                aside.append(quarantine(Stream.JOBS, row, bad.reason, record_id=row.get("id")))
-                continue
-            aside += broken
-            unmapped |= dict.fromkeys(read.unmapped)
-            if read.job is not None and read.job.raw_state.lower() == DELETED:
-                missing.append(read.job.id)
-            elif read.job is not None:
-                jobs.append(read.job)
-        return Batch(jobs=tuple(jobs), quarantined=tuple(aside), unmapped=tuple(unmapped), missing=tuple(missing))
-
-    def _read_job(self, row: dict[str, Any], cost: Cost, raw: Raw, reading: Reading) -> Read:
-        return read_v03(row, reading) if self._version == "v0.3" else read_v04(row, reading, cost=cost, now=raw.fetched_at)
-
-    def _cost_of(self, row: Mapping[str, Any], raw: Raw) -> tuple[Cost, list[Quarantined]]:
-        """The job's cost; one that cannot be read is set aside, and the job counts without it."""
-        job_id = row.get("id")
-        if raw.about.get(f"cost:{job_id}") == "refused":
-            return _NEVER_TOLD, []
-        body = raw.companions.get(f"cost:{job_id}")
-        if body is None:
-            return _NO_COST, []
-        try:
-            return read_cost(body), []
-        except (BadRecord, BadPayload) as bad:
-            return _NO_COST, [quarantine(Stream.JOBS, body, f"cost: {bad}", record_id=job_id)]
-
-    def _read_backends(self, raw: Raw) -> Batch:
-        page = decode_records(raw.body, path=None, what="backends")
-        found: list[BackendStatus] = []
-        aside = [quarantine_aside(Stream.STATUS, bad) for bad in page.bad]
-        unmapped: dict[Unmapped, None] = {}
-        for row in page.records:
-            try:
-                status, words = read_backend(
-                    row, source=self._name, account=self.account, now=raw.fetched_at, queue_unit_seconds=self._queue_unit
-                )
-            except BadRecord as bad:
-                aside.append(quarantine(Stream.STATUS, row, bad.reason, record_id=row.get("backend")))
-                continue
-            found.append(status)
-            unmapped |= dict.fromkeys(words)
-        return Batch(backends=tuple(found), quarantined=tuple(aside), unmapped=tuple(unmapped))
-
-    def _read_characterizations(self, raw: Raw) -> Batch:
-        path = () if raw.kind == "characterization" else ("characterizations",)
-        # Null is how the service says that a device has no characterization: neither zero nor an error.
-        if path and decode_object(raw.body, what="characterizations").get("characterizations", ()) is None:
-            return Batch()
-        page = decode_records(raw.body, path=path, what="characterizations")
-        found: list[Calibration] = []
-        aside = [quarantine_aside(Stream.CALIBRATIONS, bad) for bad in page.bad]
-        unmapped: dict[Unmapped, None] = {}
-        for row in page.records:
-            try:
-                calibration, words = read_characterization(
-                    row, source=self._name, account=self.account, backend=raw.about.get("backend", "")
-                )
-            except BadRecord as bad:
-                aside.append(quarantine(Stream.CALIBRATIONS, row, bad.reason, record_id=row.get("id")))
-                continue
-            found.append(calibration)
-            unmapped |= dict.fromkeys(words)
-        return Batch(calibrations=tuple(found), quarantined=tuple(aside), unmapped=tuple(unmapped))
+            return backends_batch(raw, self._name, self.account, self._queue_unit)
+        return characterizations_batch(raw, self._name, self.account)
 
 
 def _cursor(envelope: Mapping[str, Any], seen: set[str]) -> str | None:
@@ -345,5 +267,6 @@ SOURCE_TYPE = SourceType(
     hosts=("api.ionq.co",),
     options=OPTIONS,
     credentials=(frozenset({"api_key"}),),
+    retried=frozenset({409}),
     poll_seconds={Stream.JOBS: 60.0, Stream.STATUS: 60.0, Stream.CALIBRATIONS: 3600.0},
 )

@@ -66,7 +66,7 @@ class Extra(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     user_agent: str | None = None
 
 
-def extra_v04(row: Mapping[str, Any], wire: WireJobV04, stats: WireStats, unknown: tuple[str, ...], clean: Clean) -> str | None:
+def extra_v04(wire: WireJobV04, stats: WireStats, unknown: Mapping[str, Any], clean: Clean) -> str | None:
     """``Job.extra`` of a v0.4 row."""
     extra = Extra(
         children=len(wire.child_job_ids) if wire.child_job_ids else None,
@@ -79,15 +79,15 @@ def extra_v04(row: Mapping[str, Any], wire: WireJobV04, stats: WireStats, unknow
         predicted_execution_duration_ms=wire.predicted_execution_duration_ms,
         predicted_quantum_compute_time_us=stats.predicted_quantum_compute_time_us,
         predicted_wait_time_ms=wire.predicted_wait_time_ms,
-        project_id=clean.text(row.get("project_id")),
+        project_id=clean.text(wire.project_id),
         settings=clean.json(wire.settings),
         type=clean.text(wire.type),
         user_agent=clean.text((wire.metadata or {}).get("user_agent")),
     )
-    return _text(extra, {name: row[name] for name in unknown if name in row})
+    return _text(extra, unknown)
 
 
-def extra_v03(row: Mapping[str, Any], wire: WireJobV03, unknown: tuple[str, ...], clean: Clean) -> str | None:
+def extra_v03(wire: WireJobV03, unknown: Mapping[str, Any], clean: Clean) -> str | None:
     """``Job.extra`` of a v0.3 row, under the names of v0.4."""
     extra = Extra(
         children=len(wire.children) if wire.children else None,
@@ -98,13 +98,13 @@ def extra_v03(row: Mapping[str, Any], wire: WireJobV03, unknown: tuple[str, ...]
         settings=clean.json({"error_mitigation": wire.error_mitigation} if wire.error_mitigation else None),
         user_agent=clean.text((wire.metadata or {}).get("user_agent")),
     )
-    return _text(extra, {name: row[name] for name in unknown if name in row})
+    return _text(extra, unknown)
 
 
-def _text(extra: Extra, unknown: dict[str, Any]) -> str | None:
+def _text(extra: Extra, unknown: Mapping[str, Any]) -> str | None:
     encoded = msgspec.json.encode(extra)
     if unknown or len(encoded) > EXTRA_BYTES:
         known = {name: value for name, value in structs.asdict(extra).items() if value is not None}
         plain = {name: msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value for name, value in known.items()}
-        return extra_json(unknown | plain)
+        return extra_json({**unknown, **plain})
     return None if encoded == b"{}" else encoded.decode()

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from msgspec import ValidationError, convert
 
 from qobs.model import Failure, Job, JobState, Unmapped
 from qobs.sources.decode import BadRecord, convert_record, unknown_fields
-from qobs.sources.failure import failure
+from qobs.sources.failure import Failures
 from qobs.sources.quantum.ionq_cost import Cost, decimal
 from qobs.sources.quantum.ionq_extra import Clean, extra_v03, extra_v04
 from qobs.sources.quantum.ionq_wire import (
@@ -53,32 +54,33 @@ _CLIENT_KEYS = frozenset({"user_agent", "qiskit_header", "qobj_id", "shots", "sa
 """Metadata that the SDKs write for themselves: not the user's tags."""
 _USER_AGENT = re.compile(r"([A-Za-z][\w.-]{0,39})/([\w.+-]{1,40})")
 
-_KNOWN_V04 = fields(
-    WireJobV04,
-    "submitter_id",
-    "project_id",
-    "output",
-    "results",
-    "organization_id",
-    "deadline",
-    "registers",
-    "warning",
-    "preflight",
-)
-_KNOWN_V03 = fields(WireJobV03, "results_url", "warning", "type", "submitted_by", "project_id", "submitter_id", "dry_run")
+_KNOWN_V04 = fields(WireJobV04)
+_KNOWN_V03 = fields(WireJobV03)
 _KNOWN_STATS = fields(WireStats)
 
+
+# An enum member costs more to look up on its class than to compare.
+_COMPLETED, _FAILED, _UNKNOWN = JobState.COMPLETED, JobState.FAILED, JobState.UNKNOWN
+
+_NO_STATS = WireStats()
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 _TIMES = ("submitted_at", "started_at", "completed_at", "request", "start", "response")
 
 
-class Reading(NamedTuple):
-    """Whose jobs a page holds, whether their costs are asked for, and the page's redaction."""
+class Reading:
+    """Whose jobs a page holds and when it was fetched, whether their costs are asked for, and the page's memory."""
 
-    source: str
-    account: str
-    with_cost: bool
-    clean: Clean
+    __slots__ = ("account", "clean", "failures", "now", "source", "with_cost")
+
+    def __init__(self, *, source: str, account: str, now: datetime, with_cost: bool) -> None:
+        """To be made anew for each page. A charge that is overdue at ``now`` is given up."""
+        self.source = source
+        self.account = account
+        self.now = now
+        self.with_cost = with_cost
+        self.clean = Clean()
+        self.failures = Failures("ionq")
 
 
 class Read(NamedTuple):
@@ -103,6 +105,11 @@ def is_charged(row: Mapping[str, Any]) -> bool:
     )
 
 
+def _charged(wire: WireJobV04, state: JobState) -> bool:
+    """As :func:`is_charged`."""
+    return state is _COMPLETED and not wire.dry_run and not _simulated(wire.backend) and not wire.parent_job_id
+
+
 def latest_at(row: Mapping[str, Any]) -> datetime | None:
     """The newest time in a row of either version; None for a row without times, or with one that cannot be read."""
     return max(_times(row, *_TIMES), default=None)
@@ -121,29 +128,37 @@ def _times(row: Mapping[str, Any], *names: str) -> list[datetime]:
     return [at for at in times if at is not None]
 
 
-def read_v04(row: Mapping[str, Any], reading: Reading, *, cost: Cost, now: datetime) -> Read:
-    """A v0.4 row as a job.
-
-    Args:
-        row: A decoded record.
-        reading: Source, account and redaction.
-        cost: What ``/jobs/{id}/cost`` said, all None where it was not asked or had nothing.
-        now: When the row was fetched: a charge that is overdue is given up by it.
+def read_v04(row: Mapping[str, Any], reading: Reading, cost: Cost) -> Read:
+    """A v0.4 row as a job; ``cost`` is what ``/jobs/{id}/cost`` said, all None where it was not asked or had nothing.
 
     Raises:
         BadRecord: the row is not what the contract says.
     """
     wire = convert_record(row, WireJobV04)
-    stats, clean = wire.stats or WireStats(), reading.clean
-    state = _state(wire.status)
-    ended_at = utc(wire.completed_at)
-    charged = is_charged(row)
-    known_at = ended_at or utc(wire.submitted_at)
-    overdue = known_at is not None and now - known_at > COST_PATIENCE
-    unknown = unknown_fields(row, _KNOWN_V04)
+    names = unknown_fields(row, _KNOWN_V04)
+    unknown = {name: row[name] for name in names if name in row}
     if isinstance(row.get("stats"), dict):
-        unknown += tuple(f"stats.{name}" for name in unknown_fields(row["stats"], _KNOWN_STATS))
-    gates = stats.gate_counts or {}
+        names += tuple(f"stats.{name}" for name in unknown_fields(row["stats"], _KNOWN_STATS))
+    return ordinary_v04(wire, reading, cost, unknown, names)
+
+
+def ordinary_v04(
+    wire: WireJobV04, reading: Reading, cost: Cost, unknown: Mapping[str, Any] = _NOTHING, names: tuple[str, ...] = ()
+) -> Read:
+    """A job whose members have the right types, with the members and member names that qobs does not know.
+
+    Raises:
+        BadRecord: a time is none.
+    """
+    stats, clean = wire.stats or _NO_STATS, reading.clean
+    state = _state(wire.status)
+    submitted_at, ended_at = utc(wire.submitted_at), utc(wire.completed_at)
+    settled = state.terminal
+    if settled and reading.with_cost and not cost.final and _charged(wire, state):
+        known_at = ended_at or submitted_at
+        settled = known_at is not None and reading.now - known_at > COST_PATIENCE
+    gates, metadata = stats.gate_counts, wire.metadata or _NOTHING
+    sdk, version = _sdk(metadata)
     job = Job(
         provider="ionq",
         source=reading.source,
@@ -153,24 +168,27 @@ def read_v04(row: Mapping[str, Any], reading: Reading, *, cost: Cost, now: datet
         raw_state=clean.text(wire.status) or "",
         backend=clean.text(wire.backend),
         name=clean.text(wire.name),
-        submitted_at=utc(wire.submitted_at),
+        submitted_at=submitted_at,
         started_at=utc(wire.started_at),
         ended_at=ended_at,
-        settled=state.terminal and (cost.final or overdue or not charged or not reading.with_cost),
-        failure=_failure(state, wire.failure),
+        settled=settled,
+        failure=_failure(state, wire.failure, reading.failures),
         shots=wire.shots,
         circuits=stats.circuits if stats.circuits is not None else (len(wire.child_job_ids or ()) or None),
         qubits=stats.qubits,
-        two_qubit_gates=gates.get("2q"),
+        two_qubit_gates=gates.get("2q") if gates else None,
+        seed=_seed(metadata),
         quantum_seconds=_scaled(stats.billed_quantum_compute_time_us, 1e6),
+        sdk=sdk,
+        sdk_version=version,
         batch=clean.text(wire.session_id),
         cost_charged=cost.charged,
         cost_estimated=cost.estimated,
         currency=cost.currency,
-        extra=extra_v04(row, wire, stats, unknown, clean),
-        **_client(wire.metadata or {}, clean),
+        tags=_tags(metadata, clean),
+        extra=extra_v04(wire, stats, unknown, clean),
     )
-    return Read(None if is_child(row) else job, _unmapped(state, wire.status, unknown))
+    return Read(None if wire.parent_job_id else job, _unmapped(state, wire.status, names))
 
 
 def read_v03(row: Mapping[str, Any], reading: Reading) -> Read:
@@ -179,11 +197,18 @@ def read_v03(row: Mapping[str, Any], reading: Reading) -> Read:
     Raises:
         BadRecord: the row is not what the contract says.
     """
-    wire, clean = convert_record(row, WireJobV03), reading.clean
-    state = _state(wire.status)
-    unknown = unknown_fields(row, _KNOWN_V03)
+    wire = convert_record(row, WireJobV03)
+    names = unknown_fields(row, _KNOWN_V03)
+    return ordinary_v03(wire, reading, {name: row[name] for name in names if name in row}, names)
+
+
+def ordinary_v03(wire: WireJobV03, reading: Reading, unknown: Mapping[str, Any] = _NOTHING, names: tuple[str, ...] = ()) -> Read:
+    """As :func:`ordinary_v04`."""
+    state, clean = _state(wire.status), reading.clean
     price = None if wire.cost_usd is None else decimal(wire.cost_usd)
-    completed = state is JobState.COMPLETED
+    completed = state is _COMPLETED
+    metadata = wire.metadata or _NOTHING
+    sdk, version = _sdk(metadata)
     job = Job(
         provider="ionq",
         source=reading.source,
@@ -197,53 +222,53 @@ def read_v03(row: Mapping[str, Any], reading: Reading) -> Read:
         started_at=utc(wire.start),
         ended_at=utc(wire.response),
         settled=state.terminal,
-        failure=_failure(state, wire.failure),
+        failure=_failure(state, wire.failure, reading.failures),
         shots=wire.shots,
         circuits=wire.circuits if wire.circuits is not None else (len(wire.children or ()) or None),
         qubits=wire.qubits,
         two_qubit_gates=(wire.gate_counts or {}).get("2q"),
+        seed=_seed(metadata),
         quantum_seconds=_scaled(wire.execution_time, 1e3) if completed and not _simulated(wire.target) else None,
+        sdk=sdk,
+        sdk_version=version,
         batch=clean.text(wire.session_id),
         cost_charged=price if completed else None,
         cost_estimated=None if completed else price,
         currency=None if price is None else "USD",
-        extra=extra_v03(row, wire, unknown, clean),
-        **_client(wire.metadata or {}, clean),
+        tags=_tags(metadata, clean),
+        extra=extra_v03(wire, unknown, clean),
     )
-    return Read(None if is_child(row) else job, _unmapped(state, wire.status, unknown))
+    return Read(None if wire.parent_job_id else job, _unmapped(state, wire.status, names))
 
 
 def _state(word: str) -> JobState:
-    return STATES.get(word.lower(), JobState.UNKNOWN)
+    return STATES.get(word.lower(), _UNKNOWN)
 
 
 def _unmapped(state: JobState, word: str, unknown: tuple[str, ...]) -> tuple[Unmapped, ...]:
-    words = (Unmapped("state", redact(word[:64])),) if state is JobState.UNKNOWN and word.lower() != DELETED else ()
+    if state is not _UNKNOWN and not unknown:
+        return ()
+    words = (Unmapped("state", redact(word[:64])),) if state is _UNKNOWN and word.lower() != DELETED else ()
     return words + tuple(Unmapped("job", name) for name in unknown)
 
 
-def _failure(state: JobState, wire: WireFailure | None) -> Failure | None:
+def _failure(state: JobState, wire: WireFailure | None, failures: Failures) -> Failure | None:
     if wire is None:
-        return failure("ionq", None, None) if state is JobState.FAILED else None
-    return failure("ionq", wire.code, wire.message or wire.error)
+        return failures.read(None, None) if state is _FAILED else None
+    return failures.read(wire.code, wire.message or wire.error)
 
 
-def _client(metadata: Mapping[str, Any], clean: Clean) -> dict[str, Any]:
-    """SDK, seed and tags, all from the metadata that SDK and user attached."""
-    sdk, version = _sdk(metadata)
+def _seed(metadata: Mapping[str, Any]) -> int | None:
     seed = metadata.get("sampler_seed")
-    return {
-        "sdk": sdk,
-        "sdk_version": version,
-        "seed": int(seed) if isinstance(seed, str) and seed.isascii() and seed.isdigit() and len(seed) <= 18 else None,
-        "tags": _tags(metadata, clean),
-    }
+    return int(seed) if isinstance(seed, str) and seed.isascii() and seed.isdigit() and len(seed) <= 18 else None
 
 
 def _sdk(metadata: Mapping[str, Any]) -> tuple[str | None, str | None]:
     agent = metadata.get("user_agent")
     if isinstance(agent, str) and (found := _USER_AGENT.match(agent)):
         return found[1].lower(), found[2]
+    if not metadata:
+        return None, None
     # cirq-ionq names no version, but only it writes its measurement keys so: "measurement0": "key<US>0,1<RS>…".
     if any(name.startswith("measurement") and isinstance(value, str) and "\x1f" in value for name, value in metadata.items()):
         return "cirq", None
@@ -251,6 +276,8 @@ def _sdk(metadata: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
 
 def _tags(metadata: Mapping[str, Any], clean: Clean) -> tuple[str, ...]:
+    if not metadata or metadata.keys() <= _CLIENT_KEYS:
+        return ()
     tags = []
     for name, value in metadata.items():
         if name in _CLIENT_KEYS or name.startswith("measurement") or not isinstance(value, str | int | float):

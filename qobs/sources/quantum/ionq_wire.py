@@ -20,7 +20,7 @@ _MILLISECONDS_FROM = 10**11
 """Epoch numbers from here on are milliseconds: as seconds they would lie beyond the year 5138."""
 
 
-class WireFailure(msgspec.Struct, frozen=True):
+class WireFailure(msgspec.Struct, frozen=True, gc=False):
     """Why a job failed: the text is ``message`` in v0.4 and ``error`` in v0.3."""
 
     code: str | None = None
@@ -28,7 +28,7 @@ class WireFailure(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-class WireStats(msgspec.Struct, frozen=True):
+class WireStats(msgspec.Struct, frozen=True, gc=False):
     """Size of a v0.4 job, and what was billed of it."""
 
     qubits: Count | None = None
@@ -39,7 +39,7 @@ class WireStats(msgspec.Struct, frozen=True):
     billed_quantum_compute_time_us: Amount | None = None
 
 
-class WireJobV04(msgspec.Struct, frozen=True):
+class WireJobV04(msgspec.Struct, frozen=True, gc=False):
     """A job of v0.4, in both of its shapes of 2026. Only id and status are always there."""
 
     id: Name
@@ -64,9 +64,19 @@ class WireJobV04(msgspec.Struct, frozen=True):
     settings: dict[str, Any] | None = None
     noise: dict[str, Any] | None = None
     stats: WireStats | None = None
+    project_id: Any = None
+    # Known and of no use.
+    submitter_id: Any = None
+    output: Any = None
+    results: Any = None
+    organization_id: Any = None
+    deadline: Any = None
+    registers: Any = None
+    warning: Any = None
+    preflight: Any = None
 
 
-class WireJobV03(msgspec.Struct, frozen=True):
+class WireJobV03(msgspec.Struct, frozen=True, gc=False):
     """A job of v0.3: times in epoch seconds, execution times in milliseconds."""
 
     id: Name
@@ -90,6 +100,44 @@ class WireJobV03(msgspec.Struct, frozen=True):
     error_mitigation: dict[str, Any] | None = None
     noise: dict[str, Any] | None = None
     failure: WireFailure | None = None
+    # Known and of no use.
+    results_url: Any = None
+    warning: Any = None
+    type: Any = None
+    submitted_by: Any = None
+    project_id: Any = None
+    submitter_id: Any = None
+    dry_run: Any = None
+
+
+class _OrdinaryStats(WireStats, frozen=True, gc=False, forbid_unknown_fields=True):
+    """Figures without members that qobs does not know."""
+
+
+class _OrdinaryV04(WireJobV04, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A job without members that qobs does not know."""
+
+    stats: _OrdinaryStats | None = None
+
+
+class _OrdinaryV03(WireJobV03, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A job without members that qobs does not know."""
+
+
+class OrdinaryPageV04(msgspec.Struct, frozen=True):
+    """A page that holds ordinary jobs only."""
+
+    jobs: list[_OrdinaryV04]
+
+
+class OrdinaryPageV03(msgspec.Struct, frozen=True):
+    """A page that holds ordinary jobs only."""
+
+    jobs: list[_OrdinaryV03]
+
+
+ORDINARY_V04 = msgspec.json.Decoder(OrdinaryPageV04)
+ORDINARY_V03 = msgspec.json.Decoder(OrdinaryPageV03)
 
 
 class WireMoney(msgspec.Struct, frozen=True):
@@ -150,8 +198,10 @@ def utc(value: datetime | float | None) -> datetime | None:
         BadRecord: the time lies outside the years 1 to 9999.
     """
     try:
-        if value is None or isinstance(value, datetime):
-            return value if value is None else value.astimezone(UTC)
+        if value is None:
+            return None
+        if isinstance(value, datetime):
+            return value if value.tzinfo is UTC else value.astimezone(UTC)
         return EPOCH + timedelta(seconds=value / 1000 if value >= _MILLISECONDS_FROM else value)
     except (OverflowError, ValueError):
         raise BadRecord("a time lies outside the years 1 to 9999") from None

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from qobs.errors import BadPayload, Refused, Unavailable, Unreachable
 from qobs.model import Reason
+from qobs.sources.quantum.ionq import SOURCE_TYPE
 from qobs.sources.ratelimit import RetryBudget, TokenBucket
 
 
@@ -57,6 +58,23 @@ async def test_a_final_answer_is_asked_once(serve, client, clock, status, error,
     with pytest.raises(error) as caught:
         await client(base := await serve(handler)).get(f"{base}/jobs", endpoint="/jobs")
     assert caught.value.reason is reason
+    assert (len(calls), clock.slept) == (1, [])
+
+
+async def test_a_status_that_passes_at_one_provider_is_asked_again_there(serve, client, clock):
+    """IonQ answers a read with 409 while it writes: that must not fail a poll, nor may a conflict elsewhere be hammered."""
+    handler, calls = failing(2, 409)
+    base = await serve(handler)
+    answer = await client(base, retried=SOURCE_TYPE.retried).get(f"{base}/jobs", endpoint="/jobs")
+    assert (answer.status, len(calls), len(clock.slept)) == (200, 3, 2)
+
+
+async def test_a_form_is_not_sent_again_whatever_the_status(serve, client, clock):
+    """A sign-in that is repeated blindly can lock the account."""
+    handler, calls = failing(9, 409)
+    base = await serve(handler)
+    with pytest.raises(Refused):
+        await client(base, retried=frozenset({409})).post_form(f"{base}/token", endpoint="/token", form={"a": "b"})
     assert (len(calls), clock.slept) == (1, [])
 
 

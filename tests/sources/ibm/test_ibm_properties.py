@@ -190,6 +190,16 @@ def test_backends_of_any_form_are_records_or_set_aside(devices: list[Any]) -> No
     assert "ibm_good" in {status.backend for status in batch.backends}
 
 
+def test_a_time_before_the_calendar_costs_only_its_record() -> None:
+    """One absurd time crashed the poll of all jobs, and of all calibrations."""
+    absurd = "0001-01-01T00:00:00+14:00"
+    jobs = _normal("jobs", {"jobs": [{"id": "a", "created": absurd}, {"id": "b", "state": "Queued"}]})
+    assert [job.id for job in jobs.jobs] == ["b"]
+    assert [bad.record_id for bad in jobs.quarantined] == ["a"]
+    snapshot = _normal("properties", {"last_update_date": absurd, "qubits": [], "gates": []})
+    assert (len(snapshot.calibrations), len(snapshot.quarantined)) == (0, 1)
+
+
 def test_who_submitted_and_what_is_kept_nowhere() -> None:
     """Names and circuits of users are not a monitor's to keep, not even of a record that is set aside."""
     fields = {"status": "Failed", "user_id": "IBMid-55000", "params": {"pubs": ["OPENQASM 3.0;"]}}
