@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SMALLEST = {
+    "bench_detection.py": ("--rates", "10", "--events", "500", "--runs", "3", "--batches", "5"),
     "bench_idle.py": ("--seconds", "1"),
     "bench_ingest.py": ("--jobs", "500"),
     "bench_normalize.py": ("--jobs", "200"),

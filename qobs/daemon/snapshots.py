@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
+from qobs.daemon.exemplars import Book, noted
 from qobs.daemon.observe import ShardLog, SourceLog
 from qobs.daemon.sink import StoreSink
 from qobs.export.snapshot import (
     CalibrationReading,
+    Exemplar,
     ProcessState,
     ShardState,
     SliTotal,
@@ -45,6 +47,7 @@ class SnapshotBuilder:
         self._limits: dict[Series, float] = {}
         self._latencies: Mapping[tuple[str, str, str, str], float] = {}
         self._latencies_at: datetime | None = None
+        self._exemplars: Mapping[str, Mapping[tuple[str, ...], Exemplar]] = {}
 
     def build(
         self,
@@ -58,7 +61,7 @@ class SnapshotBuilder:
     ) -> Snapshot:
         """The snapshot at ``now``: ``changed`` names the kinds of records to read again."""
         self._refresh(changed)
-        self._measure_latencies(now)
+        self._look_at_the_day(now)
         return Snapshot(
             now=now,
             process=process,
@@ -71,6 +74,7 @@ class SnapshotBuilder:
             open_jobs=self._open,
             oldest_queued=self._oldest,
             latencies=self._latencies,
+            exemplars=self._exemplars,
             counters=self._counters,
             sli_totals=self._totals,
             sli_windows=tuple(self._windows(now)),
@@ -93,13 +97,16 @@ class SnapshotBuilder:
             self._totals = tuple(SliTotal(entry.series, entry.exported_total, entry.exported_bad) for entry in totals)
             self._limits = {entry.series: seconds for entry in totals if (seconds := self._limit(entry.series)) is not None}
 
-    def _measure_latencies(self, now: datetime) -> None:
-        """Once a minute: open jobs grow older without any commit, and the day's jobs are too many for every render."""
+    def _look_at_the_day(self, now: datetime) -> None:
+        """Quantiles and exemplars, once a minute: open jobs grow older without any commit, and a day's jobs are many."""
         if self._latencies_at is not None and timedelta() <= now - self._latencies_at < LATENCIES_EVERY:
             return
         self._latencies_at = now
         since = now - LATENCY_WINDOW
-        found = latency_quantiles(self._sink.store.jobs(since=since), since=since, now=now)
+        book: Book = {}
+        jobs = (noted(job, book) for job in self._sink.store.jobs(since=since))
+        found = latency_quantiles(jobs, since=since, now=now)
+        self._exemplars = book
         self._latencies = {(*place, str(quantile)): seconds for (place, quantile), seconds in found.items()}
 
     def _reading(self, calibration: Calibration) -> CalibrationReading:

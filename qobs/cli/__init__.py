@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -12,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qobs import __version__
+from qobs.cli import slo
+from qobs.cli.output import FINDINGS, OK, cannot, plain, report, say, table
 
 if TYPE_CHECKING:
     from qobs.config import Config
@@ -19,18 +23,18 @@ if TYPE_CHECKING:
     from qobs.store.command import Output
     from qobs.store.readonly import ReadOnlyStore
 
-OK, FINDINGS, CANNOT_RUN = 0, 1, 2
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 for success, 1 for findings or failure, 2 when it cannot run."""
     arguments = build_parser().parse_args(argv)
     try:
         code: int = arguments.command(arguments)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
+        # The reader has left (`| head`): what is still buffered goes nowhere, and the exit must not complain about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINDINGS
     return code
 
@@ -48,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     _run(commands)
     _check(commands)
     _store(commands)
+    slo.add(commands)
     return parser
 
 
@@ -79,8 +84,8 @@ def _demo(commands: Any) -> None:
 
 
 def _run_demo(arguments: argparse.Namespace) -> int:
-    if arguments.speed <= 0:
-        return _cannot(f"--speed must be > 0, but --speed {arguments.speed:g}")
+    if not 0 < arguments.speed < math.inf:
+        return cannot(f"--speed must be > 0 and finite, but --speed {arguments.speed:g}")
     from qobs.demo import run_demo
 
     return run_demo(port=arguments.port, speed=arguments.speed, seed=arguments.seed)
@@ -107,7 +112,7 @@ def _run_daemon(arguments: argparse.Namespace) -> int:
     try:
         return run(Path(arguments.config), insecure_listen=arguments.insecure_listen, environ=environ)
     except ConfigError as error:
-        return _report(error.findings, as_json=False)
+        return report(error.findings, as_json=False)
 
 
 # ------------------------------------------------------------------------------------------------ check
@@ -130,42 +135,49 @@ def _run_check(arguments: argparse.Namespace) -> int:
     if arguments.schema:
         from qobs.config import json_schema
 
-        _print(json.dumps(json_schema(SOURCES), indent=2))
+        say(json.dumps(json_schema(SOURCES), indent=2))
         return OK
     from qobs.config import load
     from qobs.errors import ConfigError
 
-    if not Path(arguments.config).is_file():
-        return _cannot(f"{arguments.config}: no such file; name a configuration with --config", as_json=arguments.json)
+    if not Path(arguments.config).exists():
+        return cannot(f"{arguments.config}: no such file; name a configuration with --config", as_json=arguments.json)
     try:
         config = load(Path(arguments.config), SOURCES)
+        objectives, warnings = slo.check(config.slo)
     except ConfigError as error:
-        _report(error.findings, as_json=arguments.json)
+        report(error.findings, as_json=arguments.json)
         return FINDINGS
-    return _check_sources(config, offline=arguments.offline, as_json=arguments.json)
+    except OSError as error:
+        return cannot(f"slo: {error.filename}: {error.strerror}", as_json=arguments.json)
+    return _check_sources(config, objectives, warnings, offline=arguments.offline, as_json=arguments.json)
 
 
-def _check_sources(config: Config, *, offline: bool, as_json: bool) -> int:
+def _check_sources(config: Config, objectives: int, warnings: tuple[Finding, ...], *, offline: bool, as_json: bool) -> int:
     from qobs.daemon.preflight import preflight_all, skip_all
 
     results = skip_all(config) if offline else preflight_all(config)
+    warnings = config.warnings + warnings
     failed = [result for result in results if result.ok is False]
     if as_json:
         body = {
             "ok": not failed,
             "file": config.file,
-            "warnings": [_plain(finding) for finding in config.warnings],
+            "warnings": [plain(finding) for finding in warnings],
+            "objectives": objectives,
             "unused": list(config.unused),
             "sources": [result.plain() for result in results],
         }
-        _print(json.dumps(body, indent=2))
+        say(json.dumps(body, indent=2))
         return FINDINGS if failed else OK
-    for finding in config.warnings:
-        _print(f"warning: {finding}")
+    for finding in warnings:
+        say(f"warning: {finding}")
     for key in config.unused:
-        _print(f"note: `{key}` is checked and kept, but this version does not act on it")
-    _table(("SOURCE", "TYPE", "RESULT", "DETAIL"), [result.row() for result in results])
-    _print(f"{config.file}: {'ok' if not failed else f'{len(failed)} of {len(results)} sources failed'}")
+        say(f"note: `{key}` is checked and kept, but the daemon of this version does not act on it")
+    if config.slo:
+        say(f"valid objectives: {objectives}")
+    table(("SOURCE", "TYPE", "RESULT", "DETAIL"), [result.row() for result in results])
+    say(f"{config.file}: {'ok' if not failed else f'{len(failed)} of {len(results)} sources failed'}")
     return FINDINGS if failed else OK
 
 
@@ -205,7 +217,7 @@ def _run_store(arguments: argparse.Namespace) -> int:
     config = Path(arguments.config)
     try:
         if arguments.path is None and not config.is_file():
-            return _cannot(f"{config}: no such file; name a configuration with --config, or a store with --path", as_json=as_json)
+            return cannot(f"{config}: no such file; name a configuration with --config, or a store with --path", as_json=as_json)
         if arguments.action == "prune":
             with closing(open_store(load(config, SOURCES))) as store:
                 output = command.prune(store, datetime.now(UTC), as_json=as_json)
@@ -213,10 +225,10 @@ def _run_store(arguments: argparse.Namespace) -> int:
             with closing(open_store_to_read(arguments.path, config)) as reader:
                 output = _look(reader, arguments)
     except ConfigError as error:
-        return _report(error.findings, as_json=as_json)
+        return report(error.findings, as_json=as_json)
     except (StoreError, OSError) as error:
-        return _cannot(str(error), as_json=as_json)
-    _print(output.text)
+        return cannot(str(error), as_json=as_json)
+    say(output.text)
     return output.status
 
 
@@ -238,53 +250,7 @@ def _config_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _environment(listen: str | None) -> dict[str, str]:
-    import os
-
     environ = dict(os.environ)
     if listen is not None:
         environ["QOBS_LISTEN"] = listen
     return environ
-
-
-def _plain(finding: Finding) -> dict[str, object]:
-    return {
-        "file": finding.file,
-        "document": finding.document,
-        "line": finding.line,
-        "path": finding.path,
-        "value": finding.found,
-        "code": finding.code,
-        "hint": finding.hint,
-    }
-
-
-def _report(findings: Sequence[Finding], *, as_json: bool) -> int:
-    if as_json:
-        _print(json.dumps({"errors": [_plain(finding) for finding in findings]}, indent=2))
-    else:
-        for finding in findings:
-            print(finding, file=sys.stderr)
-    return CANNOT_RUN
-
-
-def _cannot(message: str, *, as_json: bool = False) -> int:
-    if as_json:
-        error = {"file": None, "document": None, "path": "", "value": message, "code": "cannot_run", "hint": ""}
-        _print(json.dumps({"errors": [error]}, indent=2))
-    else:
-        print(f"qobs: {message}", file=sys.stderr)
-    return CANNOT_RUN
-
-
-def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    for row in (heads, *rows):
-        _print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _print(text: str) -> None:
-    print(text)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
