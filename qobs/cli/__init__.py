@@ -26,17 +26,23 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 for success, 1 for findings or failure, 2 when it cannot run."""
-    arguments = build_parser().parse_args(argv)
     try:
-        code: int = arguments.command(arguments)
-        sys.stdout.flush()
+        return _command_of(argv)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # The reader has left (`| head`): what is still buffered goes nowhere, and the exit must not complain about it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINDINGS
-    return code
+
+
+def _command_of(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = build_parser().parse_args(argv)
+        code: int = arguments.command(arguments)
+        return code
+    finally:
+        sys.stdout.flush()
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -67,6 +67,7 @@ async def serve_until_stopped(daemon: Daemon, on_started: Callable[[Daemon], Non
         task: asyncio.Task[object] = loop.create_task(daemon.reload())
         reloads.add(task)
         task.add_done_callback(reloads.discard)
+        task.add_done_callback(_tell_failure)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_or_leave, stop)
@@ -84,6 +85,11 @@ async def serve_until_stopped(daemon: Daemon, on_started: Callable[[Daemon], Non
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
     return OUT_OF_MEMORY if daemon.out_of_memory.is_set() else OK
+
+
+def _tell_failure(task: asyncio.Task[object]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("reload failed", exc_info=error)
 
 
 def _stop_or_leave(stop: asyncio.Event) -> None:

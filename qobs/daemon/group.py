@@ -14,6 +14,7 @@ from qobs.daemon.observe import ShardLog, SourceLog
 from qobs.daemon.shards import Gatekeeper, ShardRunner
 from qobs.daemon.sink import StoreSink
 from qobs.daemon.wiring import Wired, wire_source
+from qobs.errors import StoreError
 from qobs.logs import Changes
 from qobs.sources.breaker import Breaker
 from qobs.sources.limits import ByteGate, Limits
@@ -88,7 +89,11 @@ class SourceGroup:
     async def start(self) -> None:
         """Begin to poll, from the watermarks that the store holds."""
         for runner in self.runners:
-            runner.shard_log.watermark = await self._sink.watermark(runner.shard)
+            try:
+                runner.shard_log.watermark = await self._sink.watermark(runner.shard)
+            except StoreError as error:
+                # Only shown, never asked from: the polls read it themselves, as soon as the store can be read.
+                logging.getLogger("qobs.poll").warning("watermark unknown", extra={"error": str(error)[:300]})
         self._tasks = tuple(
             asyncio.create_task(_guarded(runner), name=f"poll {runner.shard.source}/{runner.shard.stream}")
             for runner in self.runners
@@ -100,7 +105,9 @@ class SourceGroup:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
-        await asyncio.gather(*(wired.client.close() for wired in self._wired))
+        closed = await asyncio.gather(*(wired.client.close() for wired in self._wired), return_exceptions=True)
+        for error in filter(None, closed):
+            logging.getLogger("qobs.poll").warning("connections did not close", extra={"error": str(error)[:300]})
 
 
 async def _guarded(runner: ShardRunner) -> None:

@@ -108,7 +108,7 @@ class SourceLog:
         self.breaker = 0
         self.skew_seconds: float | None = None
         self.credential_expires_at: datetime | None = None
-        self.certificate_expires_at: datetime | None = None
+        self._certificates: dict[str, datetime] = {}
         self._requests: Counter[tuple[str, str]] = Counter()
         self._durations = Observations(REQUEST_BOUNDS)
         self._retries = 0
@@ -142,9 +142,13 @@ class SourceLog:
         self._rates["requests"] = RateLimit(bucket="requests", remaining=requests)
 
     def certificate(self, host: str, expires_at: datetime) -> None:
-        """Keep the earliest end of any certificate the provider showed."""
-        if self.certificate_expires_at is None or expires_at < self.certificate_expires_at:
-            self.certificate_expires_at = expires_at
+        """Keep the end of the certificate that each host showed last: a renewed one replaces the old."""
+        self._certificates[host] = expires_at
+
+    @property
+    def certificate_expires_at(self) -> datetime | None:
+        """The earliest end among the hosts; None before the first TLS connection."""
+        return min(self._certificates.values(), default=None)
 
     def freeze(self) -> SourceState:
         """The state as a snapshot shows it."""

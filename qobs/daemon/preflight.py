@@ -13,8 +13,11 @@ from qobs.config import Config
 from qobs.daemon.wiring import Wired, wire_source
 from qobs.errors import ConfigError, SourceError
 from qobs.model import Ask, Raw, Stream
+from qobs.sources.limits import Limits
 
 DEADLINE_SECONDS = 20.0
+ATTEMPTS = 2
+"""Of each request: more would let the deadline come first, and hide what is really wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ async def _preflight_all(config: Config, clock: Clock, rng: Random) -> tuple[Res
 
 def _wire(entry: Any, config: Config, clock: Clock, rng: Random) -> tuple[Wired | None, Result]:
     try:
-        return wire_source(entry, config, clock=clock, rng=rng), Result(entry.name, entry.type, None, "not asked (--offline)")
+        wired = wire_source(entry, config, clock=clock, rng=rng, deadlines=Limits(attempts=ATTEMPTS))
+        return wired, Result(entry.name, entry.type, None, "not asked (--offline)")
     except ConfigError as error:
         return None, Result(entry.name, entry.type, False, "; ".join(str(finding) for finding in error.findings))
 

@@ -25,7 +25,7 @@ from qobs.daemon.snapshots import SnapshotBuilder, freeze_logs
 from qobs.daemon.wiring import budget, open_store, thresholds
 from qobs.errors import ConfigError, StoreError
 from qobs.export.exposition import Exposition
-from qobs.export.snapshot import ProcessState, Snapshot, StoreState
+from qobs.export.snapshot import Histogram, ProcessState, Snapshot, StoreState
 from qobs.export.stock import StockMetrics
 from qobs.logs import Changes
 from qobs.model import EPOCH, Freshness, Stream
@@ -80,13 +80,23 @@ class Daemon:
         self._sink = StoreSink(self._store, WindowTotals(WINDOWS), self._note_commit)
         self._gate = ByteGate(config.limits.max_queue_bytes)
         self._pressure: Reading | None = None
-        self._group = SourceGroup(config, self._shared())
+        try:
+            self._group = SourceGroup(config, self._shared())
+        except BaseException:
+            # Left open, the store would be taken for crashed and damaged at the next start.
+            self._sink.close()
+            raise
         self._builder = SnapshotBuilder(self._sink, thresholds(config), full=frozenset(config.tier.full))
         self._exposition = Exposition(
             SystemClock(), budget=budget(config), stock=StockMetrics(), min_interval_seconds=LEAST_RENDER_SECONDS
         )
         # The process's own health is measured on the machine's clock, whatever time the records live in.
         self._heartbeat = Heartbeat(SystemClock())
+        self._in_force = config
+        """What listen, store, limits of memory and thresholds were taken from: a reload does not change those."""
+        self._turning = asyncio.Lock()
+        """Held while sources start, stop or are replaced: two reloads at once would leave pollers that nobody stops."""
+        self._stopping = False
         self._reload_ok = True
         self._reloaded_at = self._started_at
         self._server = Server(self._surface())
@@ -97,7 +107,11 @@ class Daemon:
     # ------------------------------------------------------------------------------------------- start and stop
 
     async def start(self) -> None:
-        """Count again if the thresholds changed, then serve, then poll."""
+        """Count again if the thresholds changed, then serve, then poll. A reload that is asked for meanwhile waits."""
+        async with self._turning:
+            await self._start()
+
+    async def _start(self) -> None:
         differing = await self._sink.run(self._store.recount)
         if differing:
             log.info("counted again after a change of thresholds", extra={"series": len(differing)})
@@ -119,7 +133,9 @@ class Daemon:
 
     async def stop(self) -> None:
         """Stop fetching, finish the commit under way, close the server and the store."""
-        await self._group.stop()
+        self._stopping = True
+        async with self._turning:
+            await self._group.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -130,7 +146,7 @@ class Daemon:
     @property
     def url(self) -> str:
         """Where the HTTP surface is, once started."""
-        host = self.config.listen.host
+        host = self._in_force.listen.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self._server.port}"
 
     @property
@@ -198,11 +214,12 @@ class Daemon:
         changed = self._sink.take_changes()
         shards, sources = freeze_logs(self._group.shard_logs, self._group.source_logs)
         process, now = self._process(), self._clock.now()
+        # Taken here, on the loop: a reload may put another builder in place, and commits may end, while the thread works.
+        builder, commits, failures = self._builder, self._commits.freeze(), self._write_failures
 
         def work() -> bool:
-            snapshot: Snapshot = self._builder.build(
-                now, process=process, shards=shards, sources=sources, store=self._store_state(), changed=changed
-            )
+            store = self._store_state(commits, failures)
+            snapshot: Snapshot = builder.build(now, process=process, shards=shards, sources=sources, store=store, changed=changed)
             self._latest = snapshot
             return self._exposition.refresh(snapshot)
 
@@ -219,7 +236,7 @@ class Daemon:
     async def _housekeeping(self) -> None:
         """Read the pressure; make the hourly backup and the daily pruning when they are due."""
         self._pressure = await asyncio.to_thread(
-            read_pressure, self.config.store.path, memory_limit_bytes=self.config.limits.max_memory_bytes
+            read_pressure, self._in_force.store.path, memory_limit_bytes=self._in_force.limits.max_memory_bytes
         )
         pressure = self._pressure
         self._changes.note("memory", pressure.memory is Level.NORMAL, f"memory {pressure.memory.name.lower()}")
@@ -286,24 +303,28 @@ class Daemon:
         """Read the configuration again; a bad one changes nothing but ``qobs_config_last_reload_successful``."""
         if self._reload is None:
             return Reload()
-        try:
-            config = await asyncio.to_thread(self._reload)
-            group = SourceGroup(config, self._shared())
-        except ConfigError as error:
-            self._reload_ok = False
-            log.error("reload refused", extra={"findings": str(error)})
-            return Reload(tuple(str(finding) for finding in error.findings))
-        await self._adopt(config, group)
+        async with self._turning:
+            if self._stopping:
+                return Reload(("the daemon is stopping",))
+            try:
+                config = await asyncio.to_thread(self._reload)
+                group = SourceGroup(config, self._shared())
+            except ConfigError as error:
+                self._reload_ok = False
+                log.error("reload refused", extra={"findings": str(error)})
+                return Reload(tuple(str(finding) for finding in error.findings))
+            await self._adopt(config, group)
         return Reload()
 
     async def _adopt(self, config: Config, group: SourceGroup) -> None:
-        for name in ("listen", "store", "limits", "indicators"):
-            if getattr(config, name) != getattr(self.config, name):
+        for name in ("listen", "store", "limits", "indicators", "retention", "log"):
+            if getattr(config, name) != getattr(self._in_force, name):
                 log.warning("takes effect at the next start", extra={"key": name})
         old, self._group = self._group, group
         await old.stop()
         self.config = config
-        self._builder = SnapshotBuilder(self._sink, thresholds(config), full=frozenset(config.tier.full))
+        # The limits shown stay those that the store judges by.
+        self._builder = SnapshotBuilder(self._sink, thresholds(self._in_force), full=frozenset(config.tier.full))
         self._sink.mark()
         self._reload_ok, self._reloaded_at = True, self._clock.now()
         await group.start()
@@ -337,7 +358,7 @@ class Daemon:
             reloaded_at=self._reloaded_at,
         )
 
-    def _store_state(self) -> StoreState:
+    def _store_state(self, commits: Histogram, failures: int) -> StoreState:
         """Sizes as of the last minute: counting rows at every render would cost more than the render."""
         at = self._clock.monotonic()
         if self._info is None or at - self._info[0] >= INFO_EVERY_SECONDS:
@@ -346,7 +367,7 @@ class Daemon:
         return StoreState(
             size_bytes=info.size_bytes,
             wal_bytes=info.wal_bytes,
-            commits=self._commits.freeze(),
-            write_failures=self._write_failures,
+            commits=commits,
+            write_failures=failures,
             oldest_record_at=info.oldest_job_at,
         )

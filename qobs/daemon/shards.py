@@ -24,6 +24,8 @@ from qobs.sources.schedule import first_poll_seconds, next_poll_at
 log = logging.getLogger("qobs.poll")
 
 RECONCILE_EVERY = timedelta(days=1)
+RECONCILE_AGAIN = timedelta(hours=1)
+"""When to try again after a reconcile that could not be read to its end."""
 LATE_WINDOW = timedelta(days=7)
 STORE_PAUSE_SECONDS = 30.0
 
@@ -136,11 +138,17 @@ class ShardRunner:
 
     async def _reconcile(self, watched: Watched) -> None:
         """Read the late window again in full: whatever differs was lost by the provider's own listing."""
-        self.reconciled_at = self.clock.monotonic()
+        began = self.clock.monotonic()
+        self.reconciled_at = began - (RECONCILE_EVERY - RECONCILE_AGAIN).total_seconds()
         outcome = await reconcile_once(watched, self.sink, self.gate.hold, self.clock, window=LATE_WINDOW)
         differences = outcome.differences
         self.shard_log.differences += differences
         self.shard_log.applied(outcome.applied)
+        if outcome.poll.reason is None:
+            self.reconciled_at = began
+        else:
+            told = {"reason": outcome.poll.reason, "error": outcome.poll.message}
+            log.warning("reconcile failed and is tried again in an hour", extra={**self._labels(), **told})
         if differences:
             log.warning("reconcile repaired differences", extra={**self._labels(), "differences": differences})
 

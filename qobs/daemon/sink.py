@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from qobs.errors import StoreFull
+from qobs.errors import StoreError
 from qobs.model import Applied, Batch, Counts, Freshness, Page, Poll, Series, Shard
 from qobs.slo.windows import WindowTotals
 from qobs.store.base import Store
@@ -37,7 +37,7 @@ class StoreSink:
         self._on_commit = on_commit
         self._changed: set[str] = set(ALL_KINDS)
         self.full = False
-        """True after the store refused a write for want of space, until one succeeds."""
+        """True after the store refused a write, until one that surely reached the disk succeeds."""
 
     @property
     def store(self) -> Store:
@@ -50,15 +50,11 @@ class StoreSink:
         Raises:
             StoreFull: nothing was applied.
         """
-        applied = await self._write(lambda: self._follow(self._store.commit(page)))
-        self._changed |= _kinds(page.batch)
-        return applied
+        return await self._write(lambda: self._follow(self._store.commit(page)), kinds=_kinds(page.batch), proof=True)
 
     async def tick(self, now: datetime) -> Applied:
         """Judge again what the passing of time has changed, and let the windows move on."""
-        applied = await self._write(lambda: self._follow(self._store.tick(now)))
-        with self._lock:
-            self._totals.advance(now)
+        applied = await self._write(lambda: self._advance(self._follow(self._store.tick(now)), now))
         if applied.deltas:
             self._changed.add("jobs")
         return applied
@@ -73,7 +69,7 @@ class StoreSink:
 
     async def record_poll(self, poll: Poll) -> None:
         """Keep one poll attempt."""
-        await self._write(lambda: self._store.record_poll(poll))
+        await self._write(lambda: self._store.record_poll(poll), proof=True)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do other work (prune, backup, recount) in the writing thread, in its turn."""
@@ -124,19 +120,32 @@ class StoreSink:
                 self._totals.add(delta)
         return applied
 
-    async def _write(self, work: Callable[[], T]) -> T:
+    def _advance(self, applied: Applied, now: datetime) -> Applied:
+        with self._lock:
+            self._totals.advance(now)
+        return applied
+
+    async def _write(self, work: Callable[[], T], *, kinds: Iterable[str] = (), proof: bool = False) -> T:
+        """Do ``work`` in the writing thread; if the caller is cancelled, it ends and is noted all the same.
+
+        ``proof``: its success means that the store takes writes (a tick with nothing to judge writes nothing).
+        """
         began = time.perf_counter()
-        failed = True
-        try:
-            result = await asyncio.get_running_loop().run_in_executor(self._writer, work)
-            failed = False
-        except StoreFull:
+        doing = asyncio.get_running_loop().run_in_executor(self._writer, work)
+        doing.add_done_callback(lambda done: self._note(done, time.perf_counter() - began, tuple(kinds), proof=proof))
+        return await asyncio.shield(doing)
+
+    def _note(self, done: asyncio.Future[T], seconds: float, kinds: Iterable[str], *, proof: bool) -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        self._on_commit(seconds, error is not None)
+        if error is None:
+            self._changed.update(kinds)
+        if isinstance(error, StoreError):
             self.full = True
-            raise
-        finally:
-            self._on_commit(time.perf_counter() - began, failed)
-        self.full = False
-        return result
+        elif error is None and proof:
+            self.full = False
 
 
 def _kinds(batch: Batch) -> set[str]:

@@ -172,8 +172,9 @@ async def _checks(watched: Watched, sink: Sink, admit: Admit, clock: Clock, prog
                 async for raw in stream:
                     answers.append(raw)
                     if len(answers) >= CHECKS_PER_COMMIT:
-                        await _apply(watched, sink, admit, clock, progress, tuple(answers), move=False)
+                        full = tuple(answers)
                         answers.clear()
+                        await _apply(watched, sink, admit, clock, progress, full, move=False)
         except SourceError:
             # What was answered before the failure is as true as ever: keep it.
             await _apply_all(watched, sink, admit, clock, progress, answers)
@@ -205,7 +206,9 @@ async def _apply(
         progress.records += _records(batch)
         progress.unmapped.update(unmapped.field for unmapped in batch.unmapped)
         progress.newest_at = _newest(batch, progress.newest_at, now + FUTURE_TOLERANCE)
-        watermark = progress.newest_at if move and raws[-1].last and refused is None else None
+        changed = len(batch.quarantined) > QUARANTINE_RATIO * max(1, _records(batch))
+        # Past a page that could not be read the watermark must not go: what it hides would never be asked for again.
+        watermark = progress.newest_at if move and raws[-1].last and refused is None and not changed else None
         if until is not None:
             await _repair(watched, sink, progress, batch, until, now)
             return
@@ -214,7 +217,7 @@ async def _apply(
         progress.watermark = watermark or progress.watermark
     if refused is not None:
         raise refused
-    if len(batch.quarantined) > QUARANTINE_RATIO * max(1, _records(batch)):
+    if changed:
         raise ApiChanged(
             f"{watched.shard.stream}: {len(batch.quarantined)} of {_records(batch)} records unreadable; the API has changed"
         )

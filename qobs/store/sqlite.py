@@ -76,13 +76,14 @@ class SqliteStore(ReadSide):
         self._close_lock = threading.Lock()
         refuse_network_file_system(path)
         self._lock = FileLock(path)
+        self._writer = Writer(path, connect, busy_seconds=busy_seconds)
+        self._readers = Readers(path, busy_seconds=busy_seconds)
         try:
             at = now or SystemClock().now()
             self.recoveries = prepare(path, self._lock, at, connect, recover=recover, busy_seconds=busy_seconds)
-            self._writer = Writer(path, connect, busy_seconds=busy_seconds)
-            self._readers = Readers(path, busy_seconds=busy_seconds)
             self._begin()
         except BaseException:
+            self._writer.close()
             self._lock.release()
             raise
 

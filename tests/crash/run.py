@@ -24,6 +24,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -137,6 +138,10 @@ def one_life(path: Path, workload: Workload, kind: type[SqliteStore], rng: rando
             os.close(reader)
             child(path, workload, kind, writer)
             status = 0
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+            raise
         finally:
             os._exit(status)
     os.close(writer)
