@@ -453,6 +453,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     batch: Batch
     observed_at: datetime
     watermark: datetime | None = None
+    checked: bool = False
+    """True for answers about jobs that were asked for by id: what is unchanged in them was looked at, not only listed."""
 
 
 # ---------------------------------------------------------------------------------- indicators, counts

@@ -212,7 +212,9 @@ async def _apply(
         if until is not None:
             await _repair(watched, sink, progress, batch, until, now)
             return
-        applied = await sink.commit(Page(shard=watched.shard, batch=batch, observed_at=now, watermark=watermark))
+        # Without a move these are the answers about jobs that were asked for by id.
+        page = Page(shard=watched.shard, batch=batch, observed_at=now, watermark=watermark, checked=not move)
+        applied = await sink.commit(page)
         progress.applied = add(progress.applied, applied)
         progress.watermark = watermark or progress.watermark
     if refused is not None:

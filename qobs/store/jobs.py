@@ -60,8 +60,9 @@ class Outcome(msgspec.Struct):
 class JobWriter:
     """Applies jobs inside one transaction; rows are gathered and written at the end in bulk."""
 
-    def __init__(self, connection: sqlite3.Connection, judge: Judge, now: datetime) -> None:
-        """``now`` is when the jobs were observed."""
+    def __init__(self, connection: sqlite3.Connection, judge: Judge, now: datetime, *, checked: bool = False) -> None:
+        """``now`` is when the jobs were observed; ``checked``: they were asked for by id."""
+        self._checked = checked
         self._connection = connection
         self._judge = judge
         self._now = now
@@ -125,7 +126,8 @@ class JobWriter:
                 transitions = len(facts(job, times(job)))
             if not (ended and job.settled):
                 submitted_at = submitted(job)
-                check_at = next_check(job, submitted_at, now, now)
+                # An ended job that the list does not tell in full is worth asking for at once: its times are missing.
+                check_at = now if ended else next_check(job, submitted_at, now, now)
         except _UNREADABLE as error:
             self.outcome.unreadable.append((job, error))
             return
@@ -275,6 +277,8 @@ class JobWriter:
         check_at = None
         if missing[2] is None:
             check_at = next_check(new, submitted(new), known.first_seen_at, self._micros)
+            if check_at is not None and new.state in TERMINAL and not self._checked:
+                check_at = self._micros
         columns = self._columns(new, known.first_seen_at, check_at)
         self._rows.changed.append((*columns, judged_at, judge_at, check_at, *content, known.checks + 1, *missing, known.ref))
 
@@ -296,6 +300,8 @@ class JobWriter:
         if back and known.gone_at is not None:
             self._overlay(known, job, (0, None, None))
             return
+        if not (back or self._checked) and job.state in TERMINAL:
+            return  # listed again is not asked for: what its list does not tell is still missing
         check_at = next_check(job, submitted(job), known.first_seen_at, self._micros)
         missing = (0, None) if back else (known.missing, known.missing_at)
         self._rows.sighted.append((check_at, known.checks + int(due), *missing, known.ref))

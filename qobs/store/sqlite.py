@@ -117,7 +117,7 @@ class SqliteStore(ReadSide):
         """
         with self._counting() as connection:
             cursor = records.read_cursor(connection, page.shard)
-            jobs = JobWriter(connection, self._judge, page.observed_at)
+            jobs = JobWriter(connection, self._judge, page.observed_at, checked=page.checked)
             jobs.apply(page.batch.jobs)
             if page.batch.missing:
                 jobs.miss(page.shard.provider, page.shard.account, page.batch.missing)
