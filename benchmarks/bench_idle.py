@@ -18,8 +18,7 @@ from pathlib import Path
 
 import aiohttp
 
-from qobs.demo import API_KEY, CONFIG
-from qobs.lab import azure, ibm, ionq
+from qobs.demo import API_KEY, CLOUDS, config_text
 from qobs.lab.clock import LabClock
 from qobs.lab.serve import serve
 
@@ -65,19 +64,11 @@ async def measure(seconds: float) -> tuple[float, float, float, float]:
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         urls = {}
-        for name, module in (("ibm", ibm), ("ionq", ionq), ("azure", azure)):
+        for name, module in CLOUDS.items():
             cloud = module.default_cloud(7, (now - timedelta(hours=12)).replace(minute=0, second=0, microsecond=0))
             urls[name] = await stack.enter_async_context(serve(module.application(cloud, clock, api_key=API_KEY)))
         (directory / "key").write_text(API_KEY)
-        text = CONFIG.format(
-            port=0,
-            directory=directory,
-            instance=ibm.INSTANCE,
-            subscription=azure.SUBSCRIPTION_ID,
-            group=azure.RESOURCE_GROUP,
-            workspace=azure.WORKSPACE,
-            **urls,
-        )
+        text = config_text(directory, urls)
         for quick, usual in POLLS.items():
             text = text.replace(quick, usual)
         (directory / "qobs.yaml").write_text(text)

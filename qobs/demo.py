@@ -6,12 +6,13 @@ import asyncio
 import logging
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from types import MappingProxyType, ModuleType
 
 from qobs.clock import Clock, SystemClock
 from qobs.config import Config, OnSecret, ignore_secret, parse
@@ -26,6 +27,8 @@ from qobs.sources.redact import SecretFilter, SecretRegistry
 from qobs.sources.registry import SOURCES
 
 HISTORY = timedelta(hours=24)
+CLOUDS: Mapping[str, ModuleType] = MappingProxyType({"ibm": ibm, "ionq": ionq, "azure": azure})
+"""The emulated clouds by the ``type`` of the source that reads them; each has ``default_cloud`` and ``application``."""
 API_KEY = "demo-key-of-the-emulated-clouds"
 
 CONFIG = """\
@@ -67,6 +70,19 @@ sources:
 """The demo's whole configuration: what a user would write, with three emulated clouds in place of the real ones."""
 
 
+def config_text(directory: Path, urls: Mapping[str, str], *, port: int = 0) -> str:
+    """The demo's configuration: ``urls`` are the clouds' base URLs, the store and the file ``key`` lie in ``directory``."""
+    return CONFIG.format(
+        port=port,
+        directory=directory,
+        instance=ibm.INSTANCE,
+        subscription=azure.SUBSCRIPTION_ID,
+        group=azure.RESOURCE_GROUP,
+        workspace=azure.WORKSPACE,
+        **urls,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Demo:
     """A running set of clouds and the configuration that watches them."""
@@ -85,22 +101,14 @@ async def clouds(*, port: int, speed: float, seed: int, on_secret: OnSecret = ig
     begins_at = (now - HISTORY).replace(minute=0, second=0)
     async with AsyncExitStack() as stack:
         urls = {}
-        for name, module in (("ibm", ibm), ("ionq", ionq), ("azure", azure)):
+        for name, module in CLOUDS.items():
             cloud = module.default_cloud(seed, begins_at)
             urls[name] = await stack.enter_async_context(serve(module.application(cloud, lab_clock, api_key=API_KEY)))
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qobs-demo-")))
         key = directory / "key"
         key.touch(mode=0o600)
         key.write_text(API_KEY)
-        text = CONFIG.format(
-            port=port,
-            directory=directory,
-            instance=ibm.INSTANCE,
-            subscription=azure.SUBSCRIPTION_ID,
-            group=azure.RESOURCE_GROUP,
-            workspace=azure.WORKSPACE,
-            **urls,
-        )
+        text = config_text(directory, urls, port=port)
         config = parse(text, file="(demo)", source_types=SOURCES, environ={}, base=directory, on_secret=on_secret)
         # At normal speed the daemon runs on the machine's own clock, as it does in production.
         clock: Clock = SystemClock() if speed == 1.0 else lab_clock

@@ -553,6 +553,19 @@ BUCKET_SECONDS = 10
 """Width of a stored SLI bucket; every wider bucket is a sum of these."""
 
 
+def window_name(window: timedelta) -> str:
+    """A window as people write it, in the largest unit that divides it: in metrics' labels, in rules and in JSON alike.
+
+    Example:
+        >>> [window_name(timedelta(minutes=minutes)) for minutes in (5, 60, 90, 1440, 43200)]
+        ['5m', '1h', '90m', '1d', '30d']
+    """
+    for unit, length in (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1))):
+        if window % length == timedelta():
+            return f"{window // length}{unit}"
+    return f"{window / timedelta(seconds=1):g}s"
+
+
 class Counts(NamedTuple):
     """Good and total events of one window. Counts add: over windows' parts, backends, teams and days."""
 

@@ -74,8 +74,8 @@ class Daemon:
         self._write_failures = 0
         self._changes = Changes(log)
         self._store = store if store is not None else open_store(config)
-        self._recovering = bool(getattr(self._store, "recoveries", ()))
-        for recovery in getattr(self._store, "recoveries", ()):
+        self._recovering = bool(self._store.recoveries)
+        for recovery in self._store.recoveries:
             log.error("store was damaged", extra={"recovery": str(recovery)})
         self._sink = StoreSink(self._store, WindowTotals(WINDOWS), self._note_commit)
         self._gate = ByteGate(config.limits.max_queue_bytes)
@@ -259,11 +259,8 @@ class Daemon:
     _backed_up_at = float("-inf")
 
     async def _backup(self) -> None:
-        keep_backup = getattr(self._store, "keep_backup", None)
-        if keep_backup is None:
-            return
         try:
-            path = await asyncio.to_thread(keep_backup, self._clock.now(), keep=self.config.backups.keep)
+            path = await asyncio.to_thread(self._store.keep_backup, self._clock.now(), keep=self.config.backups.keep)
         except StoreError as error:
             self._changes.note("backup", False, "backup failed", {"error": str(error)[:300]})
         else:

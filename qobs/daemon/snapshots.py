@@ -21,7 +21,7 @@ from qobs.export.snapshot import (
     group_counters,
 )
 from qobs.insight.calibration import oldest_parameter_at, summarize
-from qobs.model import BackendStatus, Calibration, Counts, Quota, Series, Stream
+from qobs.model import BackendStatus, Calibration, Counts, Quota, Series, Stream, window_name
 from qobs.slo.latency import latency_quantiles
 from qobs.slo.thresholds import Thresholds
 
@@ -137,20 +137,6 @@ class SnapshotBuilder:
         for series in sorted(known | counts.keys()):
             for name, held in zip(names, counts.get(series, nothing), strict=True):
                 yield SliWindow(series, name, held)
-
-
-def window_name(window: timedelta) -> str:
-    """A window as people write it.
-
-    Example:
-        >>> [window_name(timedelta(minutes=minutes)) for minutes in (5, 60, 1440, 129600)]
-        ['5m', '1h', '1d', '90d']
-    """
-    seconds = int(window.total_seconds())
-    for width, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if seconds % width == 0:
-            return f"{seconds // width}{unit}"
-    return f"{seconds}s"
 
 
 def _with_fetch_times(readings: tuple[CalibrationReading, ...], shards: tuple[ShardState, ...]) -> tuple[CalibrationReading, ...]:

@@ -60,20 +60,6 @@ def number(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def window_name(window: timedelta) -> str:
-    """A window as the exported gauges and recorded names spell it: the largest unit that divides it.
-
-    Example:
-        >>> [window_name(timedelta(minutes=minutes)) for minutes in (5, 90, 120, 2880)]
-        ['5m', '90m', '2h', '2d']
-    """
-    seconds = int(window.total_seconds())
-    for width, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if seconds % width == 0:
-            return f"{seconds // width}{unit}"
-    return f"{seconds}s"
-
-
 def duration(span: timedelta) -> str:
     """A span in Prometheus' compound form, to the second.
 

@@ -15,10 +15,11 @@ from fractions import Fraction
 from itertools import accumulate
 
 from qobs.export import rules_alerts
-from qobs.export.promql import quoted, window_name
+from qobs.export.promql import quoted
 from qobs.export.rows_sli import SERIES
 from qobs.export.rules_expected import Counted, expected
 from qobs.export.rules_unit import CURRENT, SLOTH_WINDOWS, Mode, Settings, Unit, period
+from qobs.model import window_name
 from qobs.slo.objective import NativeSource, Pair, Severity
 
 BUSY = 1000

@@ -9,10 +9,11 @@ from pathlib import PurePath
 
 from qobs.errors import ConfigError, Finding
 from qobs.export import alertmanager, rule_tests, rules_alerts, rules_native, rules_recording, self_alerts
-from qobs.export.promql import number, window_name
+from qobs.export.promql import number
 from qobs.export.rows_sli import SERIES
 from qobs.export.rules_unit import CURRENT, ON, SLOTH_WINDOWS, Group, Mode, Rule, Settings, Unit, period, record, units
 from qobs.export.rules_yaml import to_yaml
+from qobs.model import window_name
 from qobs.slo.objective import Budgeting, NativeSource, Objective
 from qobs.slo.verdicts import CALIBRATION_FRESHNESS, JOB_LATENCY, JOB_SUCCESS, QUEUE_WAIT
 

@@ -12,9 +12,10 @@ from datetime import timedelta
 from decimal import Decimal
 from urllib.parse import quote, urlencode
 
-from qobs.export.promql import duration, indented, number, quoted, selector, window_name
+from qobs.export.promql import duration, indented, number, quoted, selector
 from qobs.export.rules_recording import SLICE, expand
 from qobs.export.rules_unit import DASHBOARD, ON, PACE, RUNBOOK, Group, Rule, Settings, Unit, period, record
+from qobs.model import window_name
 from qobs.slo.objective import NativeSource, Objective, Pair, PromSource, Severity, Source
 
 LEAST_EVENTS = 3

@@ -8,8 +8,9 @@ from datetime import timedelta
 from fractions import Fraction
 
 from qobs.export import rules_alerts
-from qobs.export.promql import number, window_name
+from qobs.export.promql import number
 from qobs.export.rules_unit import PACE, Settings, Unit, period
+from qobs.model import window_name
 from qobs.slo.objective import Pair, Severity
 
 Counted = Mapping[timedelta, tuple[int, int]]

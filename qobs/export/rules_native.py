@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from datetime import timedelta
 from decimal import Decimal
 
-from qobs.export.promql import number, selector, window_name
+from qobs.export.promql import number, selector
 from qobs.export.rules_unit import Group, Rule, Unit, record
+from qobs.model import window_name
 from qobs.slo.objective import Member, NativeSource
 
 

@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 
-from qobs.export.promql import selector, window_name
+from qobs.export.promql import selector
 from qobs.export.rules_native import count_rules, ratio_rule
 from qobs.export.rules_unit import Group, Rule, Unit, record
+from qobs.model import window_name
 from qobs.slo.objective import NativeSource, PromSource, ThresholdSource
 
 SLICE = timedelta(minutes=5)

@@ -105,19 +105,6 @@ def windows_of(objective: Objective) -> tuple[timedelta, ...]:
     return tuple(sorted(chosen))
 
 
-def window_name(window: timedelta) -> str:
-    """A window as people write it, in the largest unit that divides it.
-
-    Example:
-        >>> [window_name(timedelta(minutes=minutes)) for minutes in (5, 60, 90, 1440, 43200)]
-        ['5m', '1h', '90m', '1d', '30d']
-    """
-    for unit, length in (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1))):
-        if window % length == timedelta():
-            return f"{window // length}{unit}"
-    return f"{window / timedelta(seconds=1):g}s"
-
-
 def width(window: timedelta) -> int:
     """Microseconds of a window."""
     return window // MICROSECOND

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
+from qobs.model import window_name
 from qobs.slo.alerts import counts_events, readings
 from qobs.slo.budget import budget_reading, sums
-from qobs.slo.burn import Subject, reading, width, window_name, windows_of
+from qobs.slo.burn import Subject, reading, width, windows_of
 from qobs.slo.clustering import Clustering
 from qobs.slo.composite import Events, subject_of
 from qobs.slo.evidence import fewest_events

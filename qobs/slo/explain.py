@@ -16,10 +16,11 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Any
 
+from qobs.model import window_name
 from qobs.slo import cusum
 from qobs.slo.alerts import EVIDENCE_TIER, counts_events, has_evidence_tier
 from qobs.slo.backtest import Span, backtest, joined
-from qobs.slo.burn import nominal_length, window_name
+from qobs.slo.burn import nominal_length
 from qobs.slo.evidence import chernoff_bound, failures_needed, fewest_events, proves
 from qobs.slo.history import micros
 from qobs.slo.objective import Fired, Objective, Pair, Rolling, Severity

@@ -33,6 +33,7 @@ from qobs.model import (
     Shard,
     Transition,
 )
+from qobs.store.recovery import Recovery
 
 
 class Cursor(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +199,15 @@ class Store(Protocol):
 
     def canonical(self) -> Iterator[str]:
         """A dump that does not depend on when or how often things were seen: equal for equal facts."""
+        ...
+
+    @property
+    def recoveries(self) -> tuple[Recovery, ...]:
+        """What opening the store had to mend; empty for a sound one."""
+        ...
+
+    def keep_backup(self, now: datetime, *, keep: int = 24) -> Path:
+        """Make the backup that a damaged store would be restored from; the newest ``keep`` stay."""
         ...
 
     def close(self) -> None:

@@ -20,8 +20,7 @@ from qobs.config import parse
 from qobs.daemon.group import Shared, SourceGroup
 from qobs.daemon.sink import StoreSink
 from qobs.daemon.wiring import open_store
-from qobs.demo import API_KEY, CONFIG
-from qobs.lab import azure, ibm, ionq
+from qobs.demo import API_KEY, CLOUDS, config_text
 from qobs.lab.faults import Faults
 from qobs.lab.serve import serve
 from qobs.lab.world import Cloud, LabJob
@@ -36,7 +35,6 @@ END = BEGIN + timedelta(hours=3)
 QUICK = Limits(
     dns_seconds=0.3, connect_seconds=0.3, tls_seconds=0.3, idle_seconds=0.25, request_seconds=0.4, attempts=3, poll_seconds=120.0
 )
-MODULES = {"ibm": ibm, "ionq": ionq, "azure": azure}
 
 
 class SteppingClock:
@@ -62,7 +60,7 @@ class SteppingClock:
 
 def planned(name: str, seed: int = 3) -> Cloud:
     """A cloud whose whole history is known beforehand: some jobs of the morning, some that live while we watch."""
-    cloud = MODULES[name].default_cloud(seed, BEGIN - timedelta(hours=1))
+    cloud = CLOUDS[name].default_cloud(seed, BEGIN - timedelta(hours=1))
     drawn = [job for job in cloud.jobs(BEGIN - timedelta(minutes=1)) if job.submitted_at < BEGIN][:8]
     fresh = replace(cloud, generate=False, _jobs={}, _order=[], _free_at={}, _until=None, _stopped={})
     for job in drawn:
@@ -148,23 +146,15 @@ class Run:
 async def running(directory: Path, *, log: logging.Logger | None = None) -> AsyncIterator[Run]:
     """Clouds, store and sources, wired as the daemon wires them."""
     clock = SteppingClock(BEGIN)
-    clouds = {name: planned(name) for name in MODULES}
-    faults = {name: Faults() for name in MODULES}
+    clouds = {name: planned(name) for name in CLOUDS}
+    faults = {name: Faults() for name in CLOUDS}
     async with AsyncExitStack() as stack:
         urls = {}
-        for name, module in MODULES.items():
+        for name, module in CLOUDS.items():
             application = faults[name].install(module.application(clouds[name], clock, api_key=API_KEY))
             urls[name] = await stack.enter_async_context(serve(application))
         (directory / "key").write_text(API_KEY)
-        text = CONFIG.format(
-            port=0,
-            directory=directory,
-            instance=ibm.INSTANCE,
-            subscription=azure.SUBSCRIPTION_ID,
-            group=azure.RESOURCE_GROUP,
-            workspace=azure.WORKSPACE,
-            **urls,
-        )
+        text = config_text(directory, urls)
         config = parse(text, file="test.yaml", source_types=SOURCES, environ={}, base=directory)
         sink = StoreSink(open_store(config), WindowTotals(), lambda seconds, failed: None)
         shared = Shared(sink, ByteGate(1 << 26), clock, Random(5), Changes(log or logging.getLogger("test")), lambda: True, QUICK)

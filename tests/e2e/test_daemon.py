@@ -19,13 +19,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from qobs.demo import CONFIG
-from qobs.lab import azure, ibm, ionq
+from qobs.demo import CLOUDS, config_text
 from qobs.lab.clock import LabClock
 from qobs.lab.serve import serve
 
 KEY = "canary-7f3a9c51d2e84b60-key"
-MODULES = {"ibm": ibm, "ionq": ionq, "azure": azure}
 
 
 @dataclass
@@ -48,19 +46,11 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     clock = LabClock(now, speed=1.0)
     async with AsyncExitStack() as stack:
         urls = {}
-        for name, module in MODULES.items():
+        for name, module in CLOUDS.items():
             cloud = module.default_cloud(11, (now - timedelta(hours=1)).replace(minute=0, second=0, microsecond=0))
             urls[name] = await stack.enter_async_context(serve(module.application(cloud, clock, api_key=KEY)))
         (tmp_path / "key").write_text(KEY)
-        text = CONFIG.format(
-            port=0,
-            directory=tmp_path,
-            instance=ibm.INSTANCE,
-            subscription=azure.SUBSCRIPTION_ID,
-            group=azure.RESOURCE_GROUP,
-            workspace=azure.WORKSPACE,
-            **urls,
-        )
+        text = config_text(tmp_path, urls)
         (tmp_path / "qobs.yaml").write_text(text)
         yield Site(tmp_path, tmp_path / "qobs.yaml", text)
 
@@ -242,7 +232,7 @@ async def test_a_process_near_its_memory_limit_leaves_in_good_order(site):
 async def test_no_secret_leaves_the_process(site, spellings):
     """A key in a log, a metric or the database ends up in a ticket, and then everywhere."""
     async with daemon(site.config) as running:
-        for provider in MODULES:
+        for provider in CLOUDS:
             await running.until(f'qobs_jobs_ingested_total{{provider="{provider}",source="{provider}-demo"}}', at_least=1)
         shown = "".join([(await running.get(path))[1] for path in ("/metrics", "/", "/readyz", "/livez")])
         command_line = await asyncio.to_thread(Path(f"/proc/{running.process.pid}/cmdline").read_bytes)

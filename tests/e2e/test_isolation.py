@@ -11,8 +11,8 @@ from random import Random
 from qobs.clock import SystemClock
 from qobs.config import parse
 from qobs.daemon.service import Daemon
-from qobs.demo import API_KEY, CONFIG
-from qobs.lab import azure, faults, ibm, ionq
+from qobs.demo import API_KEY, CLOUDS, config_text
+from qobs.lab import faults
 from qobs.lab.clock import LabClock
 from qobs.lab.faults import Faults
 from qobs.lab.serve import serve
@@ -26,21 +26,13 @@ async def test_a_provider_that_never_answers_delays_nobody(tmp_path: Path):
     hanging.add(faults.stall(), times=None)
     async with AsyncExitStack() as stack:
         urls = {}
-        for name, module in (("ibm", ibm), ("ionq", ionq), ("azure", azure)):
+        for name, module in CLOUDS.items():
             cloud = module.default_cloud(5, (now - timedelta(hours=1)).replace(minute=0, second=0, microsecond=0))
             application = module.application(cloud, clock, api_key=API_KEY)
             urls[name] = await stack.enter_async_context(serve(hanging.install(application) if name == "ionq" else application))
         stack.callback(hanging.clear)
         (tmp_path / "key").write_text(API_KEY)
-        text = CONFIG.format(
-            port=0,
-            directory=tmp_path,
-            instance=ibm.INSTANCE,
-            subscription=azure.SUBSCRIPTION_ID,
-            group=azure.RESOURCE_GROUP,
-            workspace=azure.WORKSPACE,
-            **urls,
-        ).replace("5s", "1s")
+        text = config_text(tmp_path, urls).replace("5s", "1s")
         config = parse(text, file="test.yaml", source_types=SOURCES, environ={}, base=tmp_path)
         daemon = Daemon(config, clock=SystemClock(), rng=Random(1))
         await daemon.start()
