@@ -39,7 +39,7 @@ lock: $(VENV)/.lock ## resolve requirements/*.txt again from pyproject.toml
 		--no-emit-index-url --no-emit-find-links --only-binary :all: --custom-compile-command "make lock" --upgrade \
 		--output-file requirements/$$name.txt "$$@"; }; \
 	compile run pyproject.toml; compile dev pyproject.toml --group dev; compile build --group build; \
-	compile lock --group lock; compile reference pyproject.toml --extra reference
+	compile lock --group lock
 
 docs: $(VENV)/.dev ## write the tables of README.md and docs/ again from the code
 	$(BIN)/python -m tests.refresh

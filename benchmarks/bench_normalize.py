@@ -218,7 +218,7 @@ def judged(jobs: list[Job], rounds: int, peer: float) -> None:
         totals = WindowTotals()
         totals.advance(NOW)
         for delta in deltas:
-            totals.add(delta)
+            totals.add_delta(delta)
         totals.all()
 
     show("window totals of a job", micros(follow, len(jobs), rounds), peer)

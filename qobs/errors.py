@@ -9,6 +9,7 @@ The tree::
     │   ├── StoreLocked        another daemon holds it
     │   ├── StoreTooNew        written by a newer qobs: refuse to start
     │   └── StoreFull          no space, or read-only: polling pauses, serving goes on
+    ├── CircuitError           a circuit or its counts cannot be read: where, what was found, what is allowed
     └── SourceError            a provider's answer, as data: has a bounded ``reason``
         ├── Unreachable        dns, connect, tls, timeout
         ├── Refused            auth, forbidden, rate_limited: the provider said no
@@ -78,6 +79,16 @@ class StoreTooNew(StoreError):
 
 class StoreFull(StoreError):
     """The disk is full or read-only; nothing was acknowledged."""
+
+
+class CircuitError(QobsError):
+    """A circuit, or the counts of one, cannot be read. ``line`` and ``column`` count from 1; None where no place is known."""
+
+    def __init__(self, found: str, allowed: str, *, line: int | None = None, column: int | None = None) -> None:
+        """Keep what was found and what is allowed; the message begins with the place where it is known."""
+        self.found, self.allowed, self.line, self.column = found, allowed, line, column
+        place = "" if line is None else f"line {line}: " if column is None else f"line {line}, column {column}: "
+        super().__init__(f"{place}{found}; {allowed}")
 
 
 class SourceError(QobsError):

@@ -17,9 +17,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
+
+if TYPE_CHECKING:
+    from qobs.result import Verification
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -354,11 +357,7 @@ class Shard(NamedTuple):
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """What one poll wants from a source.
-
-    ``ids`` given: exactly these jobs, each by its id (re-check of open jobs). Otherwise everything of ``stream`` that
-    changed at or after ``since`` (None: all that the provider lists, or all within ``horizon``).
-    """
+    """What one poll wants: the jobs of ``ids``, or all of ``stream`` that changed at or after ``since`` (None: all there is)."""
 
     stream: Stream
     since: datetime | None = None
@@ -473,11 +472,12 @@ class Series(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A verdict: one good or bad event of an SLI at an event time. Not counted means no event."""
+    """A verdict: one good or bad event of an SLI at an event time. ``group`` (a batch, a session) shares its fate; "": none."""
 
     series: Series
     at: datetime
     good: bool
+    group: str = ""
 
 
 class Count(NamedTuple):
@@ -533,6 +533,10 @@ class Judge(Protocol):
 
     def freshness(self, reading: Freshness) -> Judgement:
         """Verdict on one calibration reading."""
+        ...
+
+    def verification(self, verification: Verification) -> Judgement:
+        """What the verdict on one circuit's result adds."""
         ...
 
 

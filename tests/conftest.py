@@ -48,6 +48,12 @@ class RealPrometheus:
                     return found
                 await asyncio.sleep(0.1)
 
+    async def stop(self) -> None:
+        """End the server in good order, so that another may open what it kept."""
+        if self._process.returncode is None:
+            self._process.terminate()
+        await self._process.wait()
+
     async def healthy(self) -> None:
         """Wait until the server answers."""
         async with asyncio.timeout(60):

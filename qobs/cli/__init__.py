@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qobs import __version__
-from qobs.cli import slo
+from qobs.cli import maintenance, reference, slo
 from qobs.cli.output import FINDINGS, OK, cannot, plain, report, say, table
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
     _check(commands)
     _store(commands)
     slo.add(commands)
+    maintenance.add(commands)
+    reference.add(commands)
     return parser
 
 
@@ -150,12 +152,10 @@ def _run_check(arguments: argparse.Namespace) -> int:
         return cannot(f"{arguments.config}: no such file; name a configuration with --config", as_json=arguments.json)
     try:
         config = load(Path(arguments.config), SOURCES)
-        objectives, warnings = slo.check(config.slo)
+        objectives, warnings = slo.check(config)
     except ConfigError as error:
         report(error.findings, as_json=arguments.json)
         return FINDINGS
-    except OSError as error:
-        return cannot(f"slo: {error.filename}: {error.strerror}", as_json=arguments.json)
     return _check_sources(config, objectives, warnings, offline=arguments.offline, as_json=arguments.json)
 
 
@@ -180,8 +180,7 @@ def _check_sources(config: Config, objectives: int, warnings: tuple[Finding, ...
         say(f"warning: {finding}")
     for key in config.unused:
         say(f"note: `{key}` is checked and kept, but the daemon of this version does not act on it")
-    if config.slo:
-        say(f"valid objectives: {objectives}")
+    say(f"valid objectives: {objectives}{' (the catalogue that comes with qobs)' if config.slo is None else ''}")
     table(("SOURCE", "TYPE", "RESULT", "DETAIL"), [result.row() for result in results])
     say(f"{config.file}: {'ok' if not failed else f'{len(failed)} of {len(results)} sources failed'}")
     return FINDINGS if failed else OK

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from qobs.cli.output import FINDINGS, OK, cannot, plain, report, say, table
 
 if TYPE_CHECKING:
+    from qobs.config import Config
     from qobs.errors import Finding
+    from qobs.export.rules_unit import Settings
     from qobs.slo.objective import Evaluation, FileEvent, Objective
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -103,23 +105,23 @@ def _generate(commands: Any) -> None:
         default="native",
         help="alert on the burn that qobs counts, or on recording rules with Sloth's names (default: native)",
     )
+    parser.add_argument(
+        "--config", metavar="FILE", help="configuration whose `generate` section says the site's own words and links"
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything would change")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(command=_run_generate)
 
 
-def check(paths: Sequence[Path]) -> tuple[int, tuple[Finding, ...]]:
-    """How many objectives the documents at ``paths`` hold, and what to know about them; none for no paths.
+def check(config: Config) -> tuple[int, tuple[Finding, ...]]:
+    """How many objectives the configuration puts in force, and what to know about them.
 
     Raises:
-        ConfigError: the documents are not usable; all findings at once.
-        OSError: a path cannot be read.
+        ConfigError: the documents cannot be read or are not usable; all findings at once.
     """
-    if not paths:
-        return 0, ()
-    from qobs.slo.openslo import load_objectives
+    from qobs.daemon.documents import load_configured
 
-    loaded = load_objectives(_documents([str(path) for path in paths]))
+    loaded = load_configured(config)
     return len(loaded.objectives), loaded.warnings
 
 
@@ -264,7 +266,7 @@ def _run_generate(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out)
     try:
         loaded = load_objectives(_documents([arguments.slo]))
-        generated = generate(loaded.objectives, mode=Mode(arguments.mode))
+        generated = generate(loaded.objectives, mode=Mode(arguments.mode), settings=_settings(arguments.config))
     except ConfigError as error:
         return report(error.findings, as_json=arguments.json)
     except OSError as error:
@@ -277,6 +279,22 @@ def _run_generate(arguments: argparse.Namespace) -> int:
     else:
         say("\n".join([f"wrote {path}" for path in changed] or [f"{len(generated)} files are up to date"]))
     return OK
+
+
+def _settings(name: str | None) -> Settings | None:
+    """What the configuration says about generated files; None: nothing.
+
+    Raises:
+        ConfigError: the configuration is not usable; all findings at once.
+    """
+    if name is None:
+        return None
+    from qobs.config import load
+    from qobs.export.rules_settings import settings_of
+    from qobs.sources.registry import SOURCES
+
+    config = load(Path(name), SOURCES)
+    return settings_of(config.generate, config.file)
 
 
 def _check(found: Sequence[Any], *, as_json: bool) -> int:

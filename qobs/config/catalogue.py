@@ -7,11 +7,12 @@ from pathlib import Path
 
 from qobs.config.addresses import FilePath, ListenAddress, Store, Url
 from qobs.config.credentials import Vault
-from qobs.config.kinds import Boolean, Duration, Instant, Integer, Size, Text
+from qobs.config.kinds import Boolean, Duration, Instant, Integer, Number, Size, Text
 from qobs.config.records import (
     Backups,
     CalibrationFreshness,
     Config,
+    Generate,
     Indicators,
     JobLatency,
     Limits,
@@ -22,9 +23,11 @@ from qobs.config.records import (
     Reference,
     Retention,
     Tier,
+    WorkingHours,
 )
+from qobs.config.sampling import SampleKind, Share
 from qobs.config.sources import SourceKind, SourceTypeLike
-from qobs.config.structure import Key, ListOf, MapOf, Record
+from qobs.config.structure import Key, ListOf, MapOf, OneOrMore, Record
 
 DAY = 86_400.0
 MIB = 1 << 20
@@ -33,7 +36,7 @@ LISTEN_DEFAULT = "127.0.0.1:9954"
 STORE_DEFAULT = "sqlite:///var/lib/qobs/qobs.db"
 
 _BACKEND = Text(max_length=200)
-_SCOPE = Text(choices=("provider", "source", "backend", "sli", "priority", "workload", "team"))
+_SCOPE = Text(choices=("provider", "source", "backend", "sli", "priority", "workload", "team", "slo", "service"))
 _PER_BACKEND = MapOf(Duration(), names=_BACKEND)
 
 _INDICATORS = Record(
@@ -161,8 +164,8 @@ _MAINTENANCE = Record(
     (
         Key(
             "scope",
-            MapOf(Text(max_length=200), names=_SCOPE),
-            "labels that the window is about; all given ones must match",
+            MapOf(OneOrMore(Text(max_length=200)), names=_SCOPE),
+            "labels that the window is about, each with a value or a list; all given ones must match; `{}`: everything",
             required=True,
         ),
         Key("from", Instant(), "begin, with its offset from UTC", required=True, field="from_at"),
@@ -174,13 +177,24 @@ _MAINTENANCE = Record(
 _REFERENCE = Record(
     Reference,
     (
-        Key("max_qubits", Integer(1, 40), "largest circuit that is simulated", default="24"),
+        Key("max_qubits", Integer(1, 40), "qubits that are simulated together at most", default="24"),
+        Key("workers", Text(choices=("local",)), "who computes: `local`, one process of this machine", default="local"),
         Key(
-            "workers",
-            Text(pattern=r"local|(?:tcp|tls)://\S+", allowed="local, tcp://host:port or tls://host:port"),
-            "who computes",
-            default="local",
+            "sample",
+            SampleKind(),
+            "which completed jobs are verified: `all`, `{every: N}` (one in N, chosen by id), or `per_shape` (the first of each"
+            " circuit shape in each calibration epoch)",
+            default="all",
         ),
+        Key("deadline", Duration(high=DAY), "longest computation of one circuit", default="2m", field="deadline_seconds"),
+        Key(
+            "max_memory",
+            Size(2 << 30, 1 << 40),
+            "address space of the worker, of which its libraries take 1.6GiB",
+            default="4GiB",
+            field="max_memory_bytes",
+        ),
+        Key("alpha", Share(), "chance that one verdict calls a good result worse", default="0.01"),
     ),
 )
 
@@ -190,6 +204,49 @@ _OTLP = Record(
         Key("endpoint", Url(plain=True, schemes=("http", "https")), "OTLP receiver", required=True),
         Key("traces", Boolean(), "send traces", default="true"),
         Key("logs", Boolean(), "send logs", default="true"),
+    ),
+)
+
+
+_GENERATE = Record(
+    Generate,
+    (
+        Key("owner", Text(max_length=63), "label `owner` of alerts whose document names none (default: qobs)"),
+        Key("runbook_base", Text(max_length=500), "path or URL before a runbook's name (default: docs/runbooks)"),
+        Key("dashboard_base", Text(max_length=500), "path or URL before a dashboard's uid (default: /d)"),
+        Key("alertmanager_url", Url(plain=True, schemes=("http", "https")), "where silences are made, for links in alerts"),
+        Key("qobs_url", Url(plain=True, schemes=("http", "https")), "where the daemon's pages are, for links in alerts"),
+        Key(
+            "scrape_interval",
+            Duration(low=1.0),
+            "how often Prometheus scrapes qobs (default: 30s)",
+            field="scrape_interval_seconds",
+        ),
+        Key(
+            "queue_stall",
+            Duration(low=1.0),
+            "age of the oldest queued job that raises QobsQueueStalled (default: 4h)",
+            field="queue_stall_seconds",
+        ),
+        Key("design_effect", Number(), "how many jobs of a batch count as one, at least (default: 1)"),
+        Key(
+            "severities",
+            MapOf(Text(max_length=63), names=Text(choices=("page", "ticket", "info"))),
+            "the site's words for severities",
+        ),
+        Key(
+            "working_hours",
+            Record(
+                WorkingHours,
+                (
+                    Key("start", Text(max_length=5), "HH:MM", default="09:00"),
+                    Key("end", Text(max_length=5), "HH:MM, up to 24:00; before the start: past midnight", default="17:00"),
+                    Key("weekdays", Text(max_length=40), "a day, or first:last", default="monday:friday"),
+                    Key("location", Text(max_length=64), "IANA time zone", default="UTC"),
+                ),
+            ),
+            "when tickets notify; none: always",
+        ),
     ),
 )
 
@@ -212,8 +269,17 @@ def catalogue(types: Mapping[str, SourceTypeLike], base: Path, vault: Vault) -> 
                 Record(Tier, (Key("full", ListOf(_BACKEND), "backends with per-qubit and per-gate series"),)),
                 "detail of calibrations",
             ),
-            Key("slo", ListOf(FilePath(base)), "OpenSLO files and directories"),
-            Key("maintenance", ListOf(_MAINTENANCE), "planned windows, left out of the counts"),
+            Key(
+                "slo",
+                ListOf(FilePath(base)),
+                "OpenSLO files and folders (default: the catalogue that comes with qobs; `[]`: none)",
+            ),
+            Key(
+                "maintenance",
+                ListOf(_MAINTENANCE),
+                "planned windows: their events spend no budget, alerts are muted",
+            ),
+            Key("generate", _GENERATE, "what `qobs generate --config` writes into rules and routing"),
             Key("reference", _REFERENCE, "the reference simulator"),
             Key("otlp", _OTLP, "OpenTelemetry export"),
         ),

@@ -25,7 +25,7 @@ OVERRIDES: Mapping[str, tuple[str, ...]] = {
 }
 """Environment variables that win over the file, and the key that each one sets."""
 
-NOT_YET_USED = ("slo", "maintenance", "reference", "otlp")
+NOT_YET_USED = ("otlp",)
 """Keys that are checked and kept, and that this version does not act on."""
 
 

@@ -141,18 +141,33 @@ class Tier:
 class Maintenance:
     """One planned window, half open: events of ``scope`` in [``from_at``, ``to_at``) are left out."""
 
-    scope: Mapping[str, str]
+    scope: Mapping[str, tuple[str, ...]]
     from_at: datetime
     to_at: datetime
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Which finished jobs are verified: every ``every``-th (1: all of them), or the first of each circuit shape."""
+
+    every: int = 1
+    per_shape: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """The reference simulator: circuits up to ``max_qubits``; ``workers`` is ``local`` or a scheduler's URL."""
+    """The reference simulator: circuits up to ``max_qubits``, computed by ``workers`` (``local``: a process of this machine).
+
+    A circuit has ``deadline_seconds`` and ``max_memory_bytes`` of address space; ``alpha`` is a verdict's chance of error.
+    """
 
     max_qubits: int = 24
     workers: str = "local"
+    sample: Sample = Sample()
+    deadline_seconds: float = 120.0
+    max_memory_bytes: int = 4 << 30
+    alpha: float = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +177,32 @@ class Otlp:
     endpoint: str
     traces: bool = True
     logs: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkingHours:
+    """When tickets notify: ``start`` to ``end`` (HH:MM) on ``weekdays`` (a day, or ``first:last``) at ``location``."""
+
+    start: str = "09:00"
+    end: str = "17:00"
+    weekdays: str = "monday:friday"
+    location: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generate:
+    """What a site chooses about generated rules and routing; None: the default of ``qobs generate``."""
+
+    owner: str | None = None
+    runbook_base: str | None = None
+    dashboard_base: str | None = None
+    alertmanager_url: str | None = None
+    qobs_url: str | None = None
+    scrape_interval_seconds: float | None = None
+    queue_stall_seconds: float | None = None
+    design_effect: float | None = None
+    severities: Mapping[str, str] = field(default_factory=dict)
+    working_hours: WorkingHours | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +216,8 @@ class Config:
     sources: tuple[SourceConfig, ...]
     listen: Listen
     store: StoreUrl
-    slo: tuple[Path, ...] = ()
+    slo: tuple[Path, ...] | None = None
+    """OpenSLO files and folders; None: the catalogue that comes with qobs."""
     maintenance: tuple[Maintenance, ...] = ()
     reference: Reference | None = None
     otlp: Otlp | None = None
@@ -185,6 +227,7 @@ class Config:
     backups: Backups = Backups()
     log: Log = Log()
     tier: Tier = Tier()
+    generate: Generate = Generate()
     file: str = ""
     unused: tuple[str, ...] = ()
     warnings: tuple[Finding, ...] = ()

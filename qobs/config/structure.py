@@ -89,6 +89,24 @@ class ListOf(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class OneOrMore(Generic[T]):
+    """One value, or a list of at least one: both become a tuple."""
+
+    item: Kind[T]
+
+    def read(self, node: Node, report: Report) -> tuple[T, ...] | None:
+        """The values, or None after at least one finding."""
+        if isinstance(node, Row):
+            return ListOf(self.item, least=1, noun="values").read(node, report)
+        value = self.item.read(node, report)
+        return None if value is None else (value,)
+
+    def schema(self) -> Schema:
+        """Either form."""
+        return {"anyOf": [self.item.schema(), ListOf(self.item, least=1).schema()]}
+
+
+@dataclass(frozen=True, slots=True)
 class MapOf(Generic[T]):
     """A mapping from free names (of ``names``) to one kind; ``null`` is the empty mapping."""
 

@@ -16,6 +16,7 @@ from qobs.daemon.sink import StoreSink
 from qobs.daemon.wiring import Wired, wire_source
 from qobs.errors import StoreError
 from qobs.logs import Changes
+from qobs.model import Shard
 from qobs.sources.breaker import Breaker
 from qobs.sources.limits import ByteGate, Limits
 
@@ -39,14 +40,26 @@ class Shared:
 class SourceGroup:
     """The sources of one configuration. Build it (which checks every option), then start it, then stop it."""
 
-    def __init__(self, config: Config, shared: Shared) -> None:
+    def __init__(self, config: Config, shared: Shared, *, before: SourceGroup | None = None) -> None:
         """Wire everything; no request is made yet.
+
+        ``before``: the group that this one replaces. What it noticed of the shards that stay goes on; breakers begin anew, for
+        who reloads wants to see whether it works now.
 
         Raises:
             ConfigError: an option of a source is not usable.
         """
+        known = _Known(before)
         self._wired = tuple(
-            wire_source(entry, config, clock=shared.clock, rng=shared.rng, deadlines=shared.deadlines) for entry in config.sources
+            wire_source(
+                entry,
+                config,
+                clock=shared.clock,
+                rng=shared.rng,
+                deadlines=shared.deadlines,
+                log=known.sources.get(entry.name),
+            )
+            for entry in config.sources
         )
         gatekeepers: dict[tuple[str, str], Gatekeeper] = {}
         self.runners = tuple(
@@ -58,7 +71,7 @@ class SourceGroup:
                 gate=shared.gate,
                 clock=shared.clock,
                 rng=shared.rng,
-                shard_log=ShardLog(watched.shard, interval),
+                shard_log=known.shard_log(watched.shard, interval),
                 source_log=wired.log,
                 gatekeeper=gatekeepers.setdefault(
                     (watched.shard.provider, watched.shard.account), Gatekeeper(Breaker(), shared.may_poll)
@@ -108,6 +121,19 @@ class SourceGroup:
         closed = await asyncio.gather(*(wired.client.close() for wired in self._wired), return_exceptions=True)
         for error in filter(None, closed):
             logging.getLogger("qobs.poll").warning("connections did not close", extra={"error": str(error)[:300]})
+
+
+class _Known:
+    """What an earlier group noticed, by what it is about. Empty at the first start."""
+
+    def __init__(self, before: SourceGroup | None) -> None:
+        self.sources = {} if before is None else {log.source: log for log in before.source_logs}
+        self._shards = {} if before is None else {log.shard: log for log in before.shard_logs}
+
+    def shard_log(self, shard: Shard, interval_seconds: float) -> ShardLog:
+        log = self._shards.get(shard) or ShardLog(shard, interval_seconds)
+        log.interval_seconds = interval_seconds
+        return log
 
 
 async def _guarded(runner: ShardRunner) -> None:

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from qobs import __version__
 from qobs.daemon.group import SourceGroup
-from qobs.export.snapshot import Snapshot
+from qobs.export.snapshot import ExclusionReading, SloReading, Snapshot
 from qobs.model import Counts
 from qobs.stats import jeffreys_interval
-from qobs.web.pages import BackendRow, IndicatorRow, Overview, SourceRow
+from qobs.web.pages import BackendRow, IndicatorRow, Overview, SloRow, SourceRow
 
 BREAKER_NOTES = {1: "breaker half-open: probing", 2: "breaker open: polling is paused"}
 
@@ -45,7 +45,41 @@ def overview(snapshot: Snapshot | None, group: SourceGroup, now: datetime) -> Ov
         )
         for status in snapshot.backends
     )
-    return Overview(version=__version__, now=now, sources=sources, backends=backends, indicators=tuple(_indicators(snapshot)))
+    return Overview(
+        version=__version__,
+        now=now,
+        sources=sources,
+        backends=backends,
+        indicators=tuple(_indicators(snapshot)),
+        slos=tuple(map(_slo, snapshot.slos)),
+        maintenance=tuple(map(_scope, snapshot.exclusions)),
+    )
+
+
+def _slo(reading: SloReading) -> SloRow:
+    burns = {window.window: window.burn_rate for window in reading.windows}
+    longest = max(reading.windows, key=lambda window: window.total, default=None)
+    return SloRow(
+        slo=reading.slo,
+        service=reading.service,
+        target=reading.target_ratio,
+        state=reading.state,
+        events=0 if longest is None else longest.total,
+        burn_1h=burns.get("1h"),
+        burn_6h=burns.get("6h"),
+        burn_3d=burns.get("3d"),
+        remaining=reading.remaining_ratio,
+        low=reading.remaining_low_ratio,
+        high=reading.remaining_high_ratio,
+        exhausted_in_seconds=reading.exhausted_in_seconds,
+        firing=tuple(f"{alert.severity} ({alert.tier})" for alert in reading.alerts if alert.active),
+    )
+
+
+def _scope(exclusion: ExclusionReading) -> str:
+    """Which events a window leaves out, in words."""
+    labels = (f"{label} {' or '.join(values)}" for label, values in exclusion.scope.items())
+    return ", ".join(labels) or "everything"
 
 
 def _indicators(snapshot: Snapshot) -> Iterator[IndicatorRow]:

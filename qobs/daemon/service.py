@@ -16,19 +16,26 @@ from random import Random
 from qobs import __version__
 from qobs.clock import Clock, SystemClock
 from qobs.config import Config
+from qobs.daemon.anomalies import Anomalies
+from qobs.daemon.documents import load_configured
 from qobs.daemon.group import Shared, SourceGroup
+from qobs.daemon.maintenance import MaintenanceBook
 from qobs.daemon.observe import COMMIT_BOUNDS, Observations
 from qobs.daemon.overview import overview
 from qobs.daemon.pressure import Level, Reading, read_pressure
 from qobs.daemon.sink import StoreSink
+from qobs.daemon.slos import Slos
 from qobs.daemon.snapshots import SnapshotBuilder, freeze_logs
+from qobs.daemon.verification import open_verifier
 from qobs.daemon.wiring import budget, open_store, thresholds
 from qobs.errors import ConfigError, StoreError
+from qobs.export.anomalies import AnomalyReading
 from qobs.export.exposition import Exposition
 from qobs.export.snapshot import Histogram, ProcessState, Snapshot, StoreState
 from qobs.export.stock import StockMetrics
 from qobs.logs import Changes
 from qobs.model import EPOCH, Freshness, Stream
+from qobs.slo.openslo import Loaded
 from qobs.slo.windows import WINDOWS, WindowTotals
 from qobs.sources.limits import ByteGate
 from qobs.store.base import Store, StoreInfo
@@ -43,6 +50,7 @@ REFRESH_AT_LEAST_SECONDS = 10.0
 LEAST_RENDER_SECONDS = 0.5
 HOUSEKEEPING_SECONDS = 10.0
 INFO_EVERY_SECONDS = 60.0
+ANOMALIES_SECONDS = 60.0
 PRUNE_EVERY = timedelta(days=1)
 SLICE = timedelta(minutes=5)
 KNOWN_FOR_INTERVALS = 3
@@ -82,11 +90,13 @@ class Daemon:
         self._pressure: Reading | None = None
         try:
             self._group = SourceGroup(config, self._shared())
+            self._slos = Slos(self._sink, clock, config)
+            self._verifier = open_verifier(config, self._sink, clock)
         except BaseException:
             # Left open, the store would be taken for crashed and damaged at the next start.
             self._sink.close()
             raise
-        self._builder = SnapshotBuilder(self._sink, thresholds(config), full=frozenset(config.tier.full))
+        self._builder = SnapshotBuilder(self._sink, self._slos, thresholds(config), full=frozenset(config.tier.full))
         self._exposition = Exposition(
             SystemClock(), budget=budget(config), stock=StockMetrics(), min_interval_seconds=LEAST_RENDER_SECONDS
         )
@@ -115,7 +125,8 @@ class Daemon:
         differing = await self._sink.run(self._store.recount)
         if differing:
             log.info("counted again after a change of thresholds", extra={"series": len(differing)})
-        await self._sink.run(lambda: self._sink.rebuild(self._clock.now(), max(WINDOWS)))
+        await self._sink.run(lambda: self._sink.rebuild(self._clock.now()))
+        await self._slos.start()
         await self._refresh(force=True)
         await self._server.start(self.config.listen.host, self.config.listen.port)
         loops: tuple[tuple[str, float, Callable[[], Awaitable[object]]], ...] = (
@@ -123,10 +134,13 @@ class Daemon:
             ("freshness", 60.0, self.read_freshness),
             ("refresh", REFRESH_SECONDS, self._refresh),
             ("housekeeping", HOUSEKEEPING_SECONDS, self._housekeeping),
+            ("anomalies", ANOMALIES_SECONDS, self._look_for_anomalies),
         )
         self._tasks = [asyncio.create_task(self._heartbeat.run(), name="heartbeat")]
         self._tasks += [asyncio.create_task(self._every(seconds, work, name), name=name) for name, seconds, work in loops]
         await self._group.start()
+        if self._verifier is not None:
+            await self._verifier.start(self._group)
         log.info("started", extra={"url": self.url, "sources": len(self.config.sources), "version": __version__})
         for key in self.config.unused:
             log.warning("configured but not used by this version", extra={"key": key})
@@ -135,6 +149,8 @@ class Daemon:
         """Stop fetching, finish the commit under way, close the server and the store."""
         self._stopping = True
         async with self._turning:
+            if self._verifier is not None:
+                await self._verifier.stop()
             await self._group.stop()
         for task in self._tasks:
             task.cancel()
@@ -178,6 +194,7 @@ class Daemon:
 
     async def _tick(self) -> None:
         await self._sink.tick(self._clock.now())
+        await self._slos.tick()
 
     async def read_freshness(self) -> None:
         """One reading for each backend whose calibration stream is alive, per slice of five minutes."""
@@ -216,10 +233,21 @@ class Daemon:
         process, now = self._process(), self._clock.now()
         # Taken here, on the loop: a reload may put another builder in place, and commits may end, while the thread works.
         builder, commits, failures = self._builder, self._commits.freeze(), self._write_failures
+        anomalies = self._anomalous
+        verification = None if self._verifier is None else self._verifier.state()
 
         def work() -> bool:
             store = self._store_state(commits, failures)
-            snapshot: Snapshot = builder.build(now, process=process, shards=shards, sources=sources, store=store, changed=changed)
+            snapshot: Snapshot = builder.build(
+                now,
+                process=process,
+                shards=shards,
+                sources=sources,
+                store=store,
+                changed=changed,
+                anomalies=anomalies,
+                verification=verification,
+            )
             self._latest = snapshot
             return self._exposition.refresh(snapshot)
 
@@ -232,6 +260,18 @@ class Daemon:
             else:
                 self._sink.mark(changed)
         return rendered
+
+    async def _look_for_anomalies(self) -> None:
+        """What is unlike its own past, in a thread; the first look reads the whole history."""
+        now, exclusions = self._clock.now(), self._slos.exclusions
+
+        def look() -> tuple[AnomalyReading, ...]:
+            if self._detectors is None:
+                self._detectors = Anomalies()
+                self._detectors.learn(self._store, now)
+            return self._detectors.look(self._store, now, exclusions)
+
+        self._anomalous = await asyncio.to_thread(look)
 
     async def _housekeeping(self) -> None:
         """Read the pressure; make the hourly backup and the daily pruning when they are due."""
@@ -253,6 +293,8 @@ class Daemon:
             self._backed_up_at = at
             await self._backup()
 
+    _detectors: Anomalies | None = None
+    _anomalous: tuple[AnomalyReading, ...] = ()
     _latest: Snapshot | None = None
     _info: tuple[float, StoreInfo] | None = None
     _pruned_at = float("-inf")
@@ -274,6 +316,7 @@ class Daemon:
             health=Health(alive=self._heartbeat.alive, ready=self.readiness),
             overview=lambda: overview(self._latest, self._group, self._clock.now()),
             reload=None if self._reload is None else self.reload,
+            maintenance=MaintenanceBook(self._sink, self._clock, self._maintenance_changed),
         )
 
     def readiness(self) -> Readiness:
@@ -305,26 +348,37 @@ class Daemon:
                 return Reload(("the daemon is stopping",))
             try:
                 config = await asyncio.to_thread(self._reload)
-                group = SourceGroup(config, self._shared())
+                loaded = await asyncio.to_thread(load_configured, config)
+                group = SourceGroup(config, self._shared(), before=self._group)
             except ConfigError as error:
                 self._reload_ok = False
                 log.error("reload refused", extra={"findings": str(error)})
                 return Reload(tuple(str(finding) for finding in error.findings))
-            await self._adopt(config, group)
+            await self._adopt(config, group, loaded)
         return Reload()
 
-    async def _adopt(self, config: Config, group: SourceGroup) -> None:
-        for name in ("listen", "store", "limits", "indicators", "retention", "log"):
+    async def _maintenance_changed(self) -> None:
+        async with self._turning:
+            if not self._stopping:
+                await self._slos.count_again()
+
+    async def _adopt(self, config: Config, group: SourceGroup, loaded: Loaded) -> None:
+        for name in ("listen", "store", "limits", "indicators", "retention", "log", "reference"):
             if getattr(config, name) != getattr(self._in_force, name):
                 log.warning("takes effect at the next start", extra={"key": name})
         old, self._group = self._group, group
+        if self._verifier is not None:
+            await self._verifier.pause()
         await old.stop()
         self.config = config
         # The limits shown stay those that the store judges by.
-        self._builder = SnapshotBuilder(self._sink, thresholds(self._in_force), full=frozenset(config.tier.full))
+        self._builder = SnapshotBuilder(self._sink, self._slos, thresholds(self._in_force), full=frozenset(config.tier.full))
+        await self._slos.change(config, loaded)
         self._sink.mark()
         self._reload_ok, self._reloaded_at = True, self._clock.now()
         await group.start()
+        if self._verifier is not None:
+            self._verifier.adopt(group)
         log.info("reloaded", extra={"sources": len(config.sources), "config": config.fingerprint()})
 
     # ------------------------------------------------------------------------------------------------------ parts

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 
 from qobs.clock import Clock
@@ -66,11 +66,35 @@ class ShardRunner:
         clock = self.clock
         pause = first_poll_seconds(self.shard, interval=self.interval_seconds, draw=self.rng.random())
         next_at = clock.monotonic() + pause
-        self.reconciled_at = clock.monotonic()
+        self.reconciled_at = clock.monotonic() - await self._seconds_since_reconcile()
         while True:
             self._announce(next_at)
             await clock.sleep(max(0.0, next_at - clock.monotonic()))
             next_at = await self.turn()
+
+    async def _seconds_since_reconcile(self) -> float:
+        """As the store remembers it, so that a daemon that is restarted every day reconciles all the same; 0 at first."""
+        if self.shard.stream is not Stream.JOBS:
+            return 0.0
+        try:
+            kept = await self.sink.read(lambda: self.sink.store.states().get(self._reconcile_key))
+        except StoreError:
+            return 0.0
+        if kept is None:
+            await self._remember_reconcile()
+            return 0.0
+        return max(0.0, (self.clock.now() - datetime.fromisoformat(kept.decode())).total_seconds())
+
+    async def _remember_reconcile(self) -> None:
+        state = {self._reconcile_key: self.clock.now().isoformat().encode()}
+        try:
+            await self.sink.run(lambda: self.sink.store.keep_states(state))
+        except StoreError as error:
+            log.warning("time of the reconcile not kept", extra={**self._labels(), "error": str(error)[:300]})
+
+    @property
+    def _reconcile_key(self) -> str:
+        return f"reconcile/{self.shard.source}/{self.shard.provider}/{self.shard.account}"
 
     async def turn(self) -> float:
         """One scheduled turn: a poll if breaker and pressure allow, and the monotonic time of the next."""
@@ -146,6 +170,7 @@ class ShardRunner:
         self.shard_log.applied(outcome.applied)
         if outcome.poll.reason is None:
             self.reconciled_at = began
+            await self._remember_reconcile()
         else:
             told = {"reason": outcome.poll.reason, "error": outcome.poll.message}
             log.warning("reconcile failed and is tried again in an hour", extra={**self._labels(), **told})

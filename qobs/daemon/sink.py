@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from qobs.errors import StoreError
 from qobs.model import Applied, Batch, Counts, Freshness, Page, Poll, Series, Shard
-from qobs.slo.windows import WindowTotals
-from qobs.store.base import Store
+from qobs.result import Verification
+from qobs.slo.live import Live, LiveEvaluation
+from qobs.slo.windows import KeyedColumns, WindowTotals, needed
+from qobs.store.base import Queued, Store
 
 T = TypeVar("T")
+
+_ALERTS = "slo/"
+"""Before the keys of what alerts remember, among the store's states."""
+
+_ABSENT = b"\x00"
 
 ALL_KINDS = frozenset({"jobs", "backends", "calibrations", "quotas"})
 """Kinds of records that are shown; ``jobs`` stands for everything that is counted."""
@@ -36,6 +43,8 @@ class StoreSink:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qobs-store")
         self._on_commit = on_commit
         self._changed: set[str] = set(ALL_KINDS)
+        self._live: Live | None = None
+        self._unsaved: dict[str, bytes | None] = {}
         self.full = False
         """True after the store refused a write, until one that surely reached the disk succeeds."""
 
@@ -67,6 +76,15 @@ class StoreSink:
             self._changed.add("jobs")
         return applied
 
+    async def keep_verifications(
+        self, verified: Iterable[Verification], *, entry: Queued, states: Mapping[str, bytes | None]
+    ) -> Applied:
+        """Keep verdicts on a job's results, with what was learnt and the job's place in the queue."""
+        held = tuple(verified)
+        return await self._write(
+            lambda: self._follow(self._store.keep_verifications(held, entry=entry, states=states)), kinds=("jobs",), proof=True
+        )
+
     async def record_poll(self, poll: Poll) -> None:
         """Keep one poll attempt."""
         await self._write(lambda: self._store.record_poll(poll), proof=True)
@@ -74,6 +92,10 @@ class StoreSink:
     async def run(self, work: Callable[[], T]) -> T:
         """Do other work (prune, backup, recount) in the writing thread, in its turn."""
         return await self._write(work)
+
+    async def read(self, work: Callable[[], T]) -> T:
+        """Read the store beside the loop and the writer."""
+        return await asyncio.to_thread(work)
 
     async def watermark(self, shard: Shard) -> datetime | None:
         """Where the shard's last full poll ended; None before the first."""
@@ -90,10 +112,47 @@ class StoreSink:
             self._totals.advance(now)
             return self._totals.windows, dict(self._totals.all())
 
-    def rebuild(self, now: datetime, longest: timedelta) -> None:
+    async def adopt(self, live: Live, now: datetime) -> None:
+        """Evaluate these objectives from now on: counted from the store in the writer's turn, so that no commit is missed."""
+        await self._write(lambda: self._adopt(live, now), kinds=("jobs",))
+
+    def evaluate(self, now: datetime, silent: Container[str]) -> tuple[LiveEvaluation, ...]:
+        """What is known of every objective at ``now``; callable from any thread. ``silent`` names sources without an answer."""
+        with self._lock:
+            return () if self._live is None else self._live.evaluate(now, silent=silent)
+
+    async def learn_batches(self, since: datetime, now: datetime) -> None:
+        """Tell the objectives how many events share a fate."""
+        batches = await self.read(lambda: self._store.batches(since))
+        with self._lock:
+            if self._live is not None:
+                self._live.learn_batches(batches, now)
+
+    async def keep_alerts(self) -> None:
+        """Write down what alerts must remember over a restart, if any of it changed."""
+        with self._lock:
+            if self._live is not None:
+                self._unsaved.update({_ALERTS + key: state for key, state in self._live.kept().items()})
+            unsaved = dict(self._unsaved)
+        if unsaved:
+            await self._write(lambda: self._store.keep_states(unsaved))
+            with self._lock:
+                self._unsaved = {key: state for key, state in self._unsaved.items() if unsaved.get(key, _ABSENT) != state}
+
+    def _adopt(self, live: Live, now: datetime) -> None:
+        states = self._store.states()
+        live.rebuild(
+            self._store, now, kept={key.removeprefix(_ALERTS): state for key, state in states.items() if key.startswith(_ALERTS)}
+        )
+        with self._lock:
+            self._live = live
+
+    def rebuild(self, now: datetime) -> None:
         """Build the window totals from the stored buckets: at the start, and after a recount."""
         with self._lock:
-            self._totals.rebuild(self._store.buckets(now - longest - timedelta(minutes=5)), now)
+            hours, buckets = needed(self._totals.windows, now)
+            whole, fine = self._store.hour_columns(hours), self._store.bucket_columns(buckets)
+            self._totals.rebuild(KeyedColumns(*whole), KeyedColumns(*fine), now)
 
     def take_changes(self) -> set[str]:
         """Kinds of records that changed since the last call."""
@@ -117,7 +176,9 @@ class StoreSink:
     def _follow(self, applied: Applied) -> Applied:
         with self._lock:
             for delta in applied.deltas:
-                self._totals.add(delta)
+                self._totals.add_delta(delta)
+                if self._live is not None:
+                    self._live.add(delta)
         return applied
 
     def _advance(self, applied: Applied, now: datetime) -> Applied:

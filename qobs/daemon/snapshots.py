@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from qobs.daemon.exemplars import Book, noted
 from qobs.daemon.observe import ShardLog, SourceLog
 from qobs.daemon.sink import StoreSink
+from qobs.daemon.slos import Slos
+from qobs.export.anomalies import AnomalyReading
 from qobs.export.snapshot import (
     CalibrationReading,
     Exemplar,
@@ -18,6 +20,7 @@ from qobs.export.snapshot import (
     Snapshot,
     SourceState,
     StoreState,
+    VerificationState,
     group_counters,
 )
 from qobs.insight.calibration import oldest_parameter_at, summarize
@@ -32,9 +35,10 @@ LATENCIES_EVERY = timedelta(minutes=1)
 class SnapshotBuilder:
     """Keeps what was read last, so that a quiet store is not read again and again. Used by one thread at a time."""
 
-    def __init__(self, sink: StoreSink, thresholds: Thresholds, *, full: frozenset[str]) -> None:
+    def __init__(self, sink: StoreSink, slos: Slos, thresholds: Thresholds, *, full: frozenset[str]) -> None:
         """``full`` names the backends whose qubits and gates are shown one by one."""
         self._sink = sink
+        self._slos = slos
         self._thresholds = thresholds
         self._full = full
         self._backends: tuple[BackendStatus, ...] = ()
@@ -58,6 +62,8 @@ class SnapshotBuilder:
         sources: tuple[SourceState, ...],
         store: StoreState,
         changed: set[str],
+        anomalies: tuple[AnomalyReading, ...] = (),
+        verification: VerificationState | None = None,
     ) -> Snapshot:
         """The snapshot at ``now``: ``changed`` names the kinds of records to read again."""
         self._refresh(changed)
@@ -79,6 +85,10 @@ class SnapshotBuilder:
             sli_totals=self._totals,
             sli_windows=tuple(self._windows(now)),
             sli_thresholds=self._limits,
+            slos=self._slos.show(now, shards, self._totals),
+            exclusions=self._slos.active(now),
+            anomalies=anomalies,
+            verification=verification,
         )
 
     def _refresh(self, changed: set[str]) -> None:

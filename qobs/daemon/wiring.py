@@ -100,15 +100,24 @@ class Wired:
     """Shards with their intervals in seconds."""
 
 
-def wire_source(entry: SourceConfig, config: Config, *, clock: Clock, rng: Random, deadlines: Limits | None = None) -> Wired:
-    """Build one source with its own guard, limits and client; ``deadlines`` None: the product's.
+def wire_source(
+    entry: SourceConfig,
+    config: Config,
+    *,
+    clock: Clock,
+    rng: Random,
+    deadlines: Limits | None = None,
+    log: SourceLog | None = None,
+) -> Wired:
+    """Build one source with its own guard, limits and client; ``deadlines`` None: the product's; ``log`` None: a new one.
 
     Raises:
         ConfigError: an option's value is not usable (a malformed CRN, say).
     """
     kind = SOURCES[entry.type]
     source = kind.build(_settings(entry))
-    log = SourceLog(source.provider, entry.name)
+    if log is None or (log.provider, log.source) != (source.provider, entry.name):
+        log = SourceLog(source.provider, entry.name)
     urls = [str(text) for name in URL_OPTIONS if (text := entry.options.get(name) or (entry.url if name == "url" else None))]
     edge = Edge(
         clock=clock,

@@ -9,21 +9,27 @@ scraper asked for, so state sets are exposed with the label ``state`` and the ty
 
 from __future__ import annotations
 
+from qobs.export.rows_anomalies import ANOMALY_ROWS
 from qobs.export.rows_backends import BACKEND_ROWS
 from qobs.export.rows_calibrations import CALIBRATION_ROWS, FULL_ROWS
 from qobs.export.rows_jobs import JOB_ROWS
 from qobs.export.rows_self import EXPORTER_ROWS, INGEST_ROWS, POLL_ROWS, PROCESS_ROWS, STORE_ROWS
 from qobs.export.rows_sli import SLI_ROWS
+from qobs.export.rows_slo import SLO_ROWS
+from qobs.export.rows_verification import VERIFICATION_ROWS
 from qobs.export.table import Metric
 
 STATE_ROWS: tuple[Metric, ...] = (
     *PROCESS_ROWS,
     *POLL_ROWS,
+    *SLO_ROWS,
     *SLI_ROWS,
     *JOB_ROWS,
     *INGEST_ROWS,
     *STORE_ROWS,
     *BACKEND_ROWS,
+    *VERIFICATION_ROWS,
+    *ANOMALY_ROWS,
     *CALIBRATION_ROWS,
     *FULL_ROWS,
 )

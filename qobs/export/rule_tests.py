@@ -1,4 +1,4 @@
-"""promtool's unit tests for the rules of native objectives.
+"""promtool's unit tests for the rules of objectives on qobs' own events.
 
 What must fire is worked out from the objective by exact fractions on counted events, not by reading the rules' expressions:
 a wrong rule disagrees with it. Times stay under a day and begin at the first sample, where ``increase`` has nothing to guess.
@@ -17,10 +17,12 @@ from itertools import accumulate
 from qobs.export import rules_alerts
 from qobs.export.promql import quoted
 from qobs.export.rows_sli import SERIES
-from qobs.export.rules_expected import Counted, expected
-from qobs.export.rules_unit import CURRENT, SLOTH_WINDOWS, Mode, Settings, Unit, period
+from qobs.export.rules_expected import NOTHING_MORE, Counted, Told, exhausted_in_seconds, expected
+from qobs.export.rules_unit import CURRENT, Settings, Unit, recorded_windows
 from qobs.model import window_name
+from qobs.slo.alerts import EVIDENCE_TIER
 from qobs.slo.objective import NativeSource, Pair, Severity
+from qobs.slo.verdicts import JOB_SUCCESS
 
 BUSY = 1000
 """Events in five minutes of the busy scenarios."""
@@ -37,22 +39,19 @@ class Phase:
     events: int
 
 
-def tests(members: Sequence[Unit], mode: Mode, settings: Settings, rule_file: str) -> dict[str, object] | None:
-    """A test file for the objectives of one rule file; None where none of them counts native events."""
+def tests(members: Sequence[Unit], settings: Settings, rule_file: str) -> dict[str, object] | None:
+    """A test file for the objectives of one rule file; None where none of them is about events that qobs counts."""
     held: list[dict[str, object]] = []
     order: list[str] = []
     for unit in members:
-        order += _group_names(unit, mode)
-        labels = series_labels(unit)
-        if labels is None:
-            continue
-        if mode is Mode.NATIVE:
-            held += _native(unit, labels, settings)
-        else:
+        order += _group_names(unit)
+        if unit.native:
+            held += _native(unit, settings)
+        elif (labels := series_labels(unit)) is not None:
             held += _recording(unit, labels, settings)
     if not held:
         return None
-    interval = "10m" if mode is Mode.NATIVE else "5m"
+    interval = "10m" if members[0].native else "5m"
     return {"rule_files": [rule_file], "evaluation_interval": interval, "group_eval_order": order, "tests": held}
 
 
@@ -80,18 +79,13 @@ def _example(values: tuple[str, ...]) -> str | None:
 # ---------------------------------------------------------------------------------------------------- native
 
 
-def _native(unit: Unit, labels: dict[str, str], settings: Settings) -> list[dict[str, object]]:
-    windows = _windows(unit, Mode.NATIVE, settings)
+def _native(unit: Unit, settings: Settings) -> list[dict[str, object]]:
+    windows = recorded_windows(unit)
     busy = {window: BUSY * (window // CURRENT) for window in windows}
     steady = {window: (0, events) for window, events in busy.items()}
     outage = {window: (events, events) for window, events in busy.items()}
-    one = {window: (1, 1 if window <= timedelta(hours=2) else 1 + window // timedelta(hours=2)) for window in windows}
-    scenes: dict[str, Counted] = {
-        "healthy": steady,
-        "outage": outage,
-        "no traffic": dict.fromkeys(windows, (0, 0)),
-        "a single failure where there are few jobs": one,
-    }
+    nothing = dict.fromkeys(windows, (0, 0))
+    scenes: dict[str, Counted] = {"healthy": steady, "no traffic": nothing}
     for pair in unit.objective.pairs:
         name = f"{pair.severity.value} {window_name(pair.long)}/{window_name(pair.short)}"
         for words, long, short in (
@@ -100,12 +94,17 @@ def _native(unit: Unit, labels: dict[str, str], settings: Settings) -> list[dict
             ("short window at its limit", 1, 0),
         ):
             scenes[f"{name}: {words}"] = _at_limit(unit, pair, busy, long, short)
-    held = [_native_scene(unit, labels, name, counted, settings) for name, counted in scenes.items()]
+    held = [_native_scene(unit, name, counted, settings) for name, counted in scenes.items()]
     return [
         *held,
-        _never_bad(unit, labels, steady),
-        _native_recovery(unit, labels, outage, settings),
-        *_absences(unit, labels, windows, settings),
+        _outage(unit, outage, settings),
+        _few(unit, windows, settings),
+        _maintenance(unit, outage),
+        *(_by_events(unit, steady, nothing, settings) if unit.evidence_tier else ()),
+        *([_never_bad(unit, steady)] if unit.counted else ()),
+        *([_unproved(unit, outage, settings)] if not unit.counted and any(map(unit.gated, unit.objective.pairs)) else ()),
+        _native_recovery(unit, outage, settings),
+        *_native_absences(unit, windows, settings),
     ]
 
 
@@ -124,68 +123,144 @@ def _at_limit(unit: Unit, pair: Pair, busy: Mapping[timedelta, int], long: int, 
     }
 
 
-def _native_scene(unit: Unit, labels: dict[str, str], name: str, counted: Counted, settings: Settings) -> dict[str, object]:
-    values = {window: (f"{bad}x40", f"{events}x40") for window, (bad, events) in counted.items()}
-    test = _test(unit, name, _gauges(labels, values), [("30m", expected(unit, counted, settings))])
+def _native_scene(
+    unit: Unit,
+    name: str,
+    counted: Counted,
+    settings: Settings,
+    told: Told = NOTHING_MORE,
+    more: Iterable[dict[str, str]] = (),
+) -> dict[str, object]:
+    inputs = [*_gauges(unit, [(counted, 41)], told), *more]
+    test = _test(unit, name, inputs, [("30m", expected(unit, counted, settings, told))])
     return {**test, "promql_expr_test": [_burn_sample(unit, counted, "30m")]}
 
 
-def _never_bad(unit: Unit, labels: dict[str, str], steady: Counted) -> dict[str, object]:
+def _outage(unit: Unit, outage: Counted, settings: Settings) -> dict[str, object]:
+    """Everything fails, and the message says of what, where the objective is about success."""
+    labels, name = series_labels(unit), "outage"
+    if labels is None or labels["sli"] != JOB_SUCCESS.name:
+        return _native_scene(unit, name, outage, settings)
+    place = {label: labels[label] for label in ("provider", "source", "backend")}
+    failed = [
+        {"series": _series("qobs_jobs_failed_total", {**place, "reason": reason}), "values": f"0+{pace}x40"}
+        for reason, pace in (("user", 1), ("provider", 2), ("hardware", 0))
+    ]
+    return _native_scene(unit, name, outage, settings, Told(errors="provider 60, user 30 in 1h"), failed)
+
+
+def _few(unit: Unit, windows: Iterable[timedelta], settings: Settings) -> dict[str, object]:
+    """The last of few jobs fails."""
+    hours = timedelta(hours=2)
+    one = {window: (1, 1 if window <= hours else 1 + window // hours) for window in windows}
+    return _native_scene(unit, "a single failure where there are few jobs", one, settings, Told(chance=0.05))
+
+
+def _maintenance(unit: Unit, outage: Counted) -> dict[str, object]:
+    """Nothing fires while the objective is excluded, whatever its windows still hold."""
+    excluded = _status(unit, "qobs_slo_state", "1x40", state="excluded")
+    return _test(unit, "maintenance", [*_gauges(unit, [(outage, 41)]), excluded], [("30m", [])])
+
+
+def _by_events(unit: Unit, steady: Counted, nothing: Counted, settings: Settings) -> Iterable[dict[str, object]]:
+    """The daemon's own verdict pages without any window, and also when its events are older than every window of a page."""
+    told = Told(chance=0.5, by_events=True)
+    verdict = _status(unit, "qobs_slo_alert_active", "1x40", severity=Severity.PAGE.value, tier=EVIDENCE_TIER)
+    yield _native_scene(unit, "the last events alone are evidence", steady, settings, told, [verdict])
+    if unit.counted:
+        yield _native_scene(unit, "the last events alone are evidence, and old", nothing, settings, told, [verdict])
+
+
+def _never_bad(unit: Unit, steady: Counted) -> dict[str, object]:
     """Events without a series of bad ones: the ratio is zero, not missing."""
-    gauges = _gauges(labels, {window: ("_x40", f"{events}x40") for window, (_, events) in steady.items()})
+    gauges = [each for each in _gauges(unit, [(steady, 41)]) if "bad_events" not in each["series"]]
     test = _test(unit, "healthy, without a series of bad events", gauges, [("30m", [])])
     return {**test, "promql_expr_test": [_burn_sample(unit, steady, "30m")]}
 
 
-def _native_recovery(unit: Unit, labels: dict[str, str], outage: Counted, settings: Settings) -> dict[str, object]:
+def _unproved(unit: Unit, outage: Counted, settings: Settings) -> dict[str, object]:
+    """The daemon finds that chance may explain it: no page."""
+    return _native_scene(unit, "an outage of a few events", outage, settings, Told(chance=0.5))
+
+
+def _native_recovery(unit: Unit, outage: Counted, settings: Settings) -> dict[str, object]:
     """Short windows are good again, long ones still remember."""
     short = max((pair.short for pair in unit.objective.pairs if pair.severity is Severity.PAGE), default=timedelta(hours=2))
     better = {window: (0 if window <= short else bad, events) for window, (bad, events) in outage.items()}
     kept = max((pair.short for pair in unit.objective.pairs), default=CURRENT) // timedelta(minutes=1)
-    values = {
-        window: (f"{outage[window][0]}x59 {better[window][0]}x{kept + 30}", f"{outage[window][1]}x{kept + 90}")
-        for window in outage
-    }
     checks = [("30m", expected(unit, outage, settings)), (f"{60 + kept + 20}m", expected(unit, better, settings))]
-    return _test(unit, "outage and recovery", _gauges(labels, values), checks)
+    return _test(unit, "outage and recovery", _gauges(unit, [(outage, 60), (better, kept + 31)]), checks)
 
 
-def _absences(
-    unit: Unit, labels: dict[str, str], windows: Iterable[timedelta], settings: Settings
-) -> Iterable[dict[str, object]]:
-    """Silence of the source is told after its time and not before; with nothing at all there is nothing to say."""
+def _native_absences(unit: Unit, windows: Iterable[timedelta], settings: Settings) -> Iterable[dict[str, object]]:
+    """What is not known is told after its time and not before; not in maintenance."""
     wait = math.ceil(rules_alerts.absence_for(unit.objective) / timedelta(minutes=1))
     steps = wait + 60
-    gauges = _gauges(labels, dict.fromkeys(windows, ("0x10", "10x10")))
-    known = {"series": _series("qobs_sli_events_total", labels), "values": f"10x{steps}"}
-    place = {label: labels.get(label, "") for label in ("provider", "source")}
-    polled = {"series": _series("qobs_data_staleness_seconds", {**place, "stream": "jobs"}), "values": f"0+60x{steps}"}
-    alert = {
-        "exp_labels": rules_alerts.labels(unit, Severity.TICKET, rules_alerts.ABSENT, settings),
-        "exp_annotations": rules_alerts.absence_annotations(unit, settings),
-    }
-    told = [alert] if unit.objective.alert_when_no_data else []
-    silent = _test(unit, "the source falls silent", [known, polled, *gauges], [(f"{steps}m", [])])
-    silent["alert_rule_test"] = [
-        {"eval_time": "10m", "alertname": unit.absence_alert, "exp_alerts": []},
-        {"eval_time": f"{wait}m", "alertname": unit.absence_alert, "exp_alerts": []},
-        {"eval_time": f"{10 + 5 + wait + 15}m", "alertname": unit.absence_alert, "exp_alerts": told},
-        {"eval_time": f"{steps}m", "alertname": unit.burn_alert, "exp_alerts": []},
+    shown = _gauges(unit, [(dict.fromkeys(windows, (0, 10)), 11)])
+    ticking = _status(unit, "qobs_slo_evaluation_timestamp_seconds", f"0+60x{steps}")
+    silent = _status(unit, "qobs_slo_silent_sources", f"0x10 1x{steps}")
+    heard = _status(unit, "qobs_slo_silent_sources", f"0x{steps}")
+    excluded = _status(unit, "qobs_slo_state", f"1x{steps}", state="excluded")
+    told, end = _absence_alert(unit, settings), f"{steps}m"
+    gone: tuple[str, list[object]] = (f"{wait - 1}m", [])
+    yield _absence_scene(unit, "a source falls silent", [*shown, ticking, silent], [(f"{wait}m", []), (end, told)])
+    yield _absence_scene(unit, "all sources answer", [ticking, heard], [(end, [])])
+    yield _absence_scene(unit, "nobody evaluates it", [], [gone, (end, told)])
+    still = _status(unit, "qobs_slo_evaluation_timestamp_seconds", f"0x{steps}")
+    yield _absence_scene(unit, "its evaluation stands still", [still, heard], [(f"{wait}m", []), (end, told)])
+    yield _absence_scene(unit, "a source is silent in maintenance", [ticking, silent, excluded], [(end, [])])
+
+
+def _absence_alert(unit: Unit, settings: Settings) -> list[object]:
+    if not unit.objective.alert_when_no_data:
+        return []
+    return [
+        {
+            "exp_labels": rules_alerts.labels(unit, Severity.TICKET, rules_alerts.ABSENT, settings),
+            "exp_annotations": rules_alerts.absence_annotations(unit, settings),
+        }
     ]
-    gone = _test(unit, "the source is no longer configured", [known, *gauges], [])
-    gone["alert_rule_test"] = [{"eval_time": f"{steps}m", "alertname": unit.absence_alert, "exp_alerts": []}]
-    missing = _test(unit, "missing series", [], [("30m", [])])
-    missing["promql_expr_test"] = [{"expr": f"slo:current_burn_rate:ratio{unit.selected}", "eval_time": "30m", "exp_samples": []}]
-    return silent, gone, missing
 
 
-def _gauges(labels: dict[str, str], values: Mapping[timedelta, tuple[str, str]]) -> list[dict[str, str]]:
+def _absence_scene(
+    unit: Unit, name: str, inputs: list[dict[str, str]], checks: Sequence[tuple[str, list[object]]]
+) -> dict[str, object]:
+    test = _test(unit, name, inputs, [(checks[-1][0], [])])
+    absences = [{"eval_time": at, "alertname": unit.absence_alert, "exp_alerts": firing} for at, firing in checks]
+    burns = test["alert_rule_test"]
+    assert isinstance(burns, list)
+    return {**test, "alert_rule_test": [*absences, *burns]}
+
+
+def _gauges(unit: Unit, phases: Sequence[tuple[Counted, int]], told: Told = NOTHING_MORE) -> list[dict[str, str]]:
+    """The daemon's gauges through some phases of so many minutes each."""
     made = []
-    for window, (bad, events) in values.items():
-        place = {**labels, "window": window_name(window)}
-        made.append({"series": _series("qobs_sli_window_bad_events", place), "values": bad})
-        made.append({"series": _series("qobs_sli_window_events", place), "values": events})
+    for window in phases[0][0]:
+        name = unit.gauge_window(window)
+        rows = [(counted[window], minutes) for counted, minutes in phases]
+        if unit.counted:
+            made.append(_status(unit, "qobs_slo_window_bad_events", _phased((bad, n) for (bad, _), n in rows), window=name))
+            made.append(_status(unit, "qobs_slo_window_events", _phased((events, n) for (_, events), n in rows), window=name))
+        else:
+            ratios = ((bad / events if events else None, minutes) for (bad, events), minutes in rows)
+            made.append(_status(unit, "qobs_slo_error_ratio", _phased(ratios), window=name))
+    lasting = [(exhausted_in_seconds(unit, counted), minutes) for counted, minutes in phases]
+    made.append(_status(unit, "qobs_slo_error_budget_exhaustion_seconds", _phased(lasting)))
+    tiers = () if unit.counted else dict.fromkeys(pair.tier for pair in unit.objective.pairs if unit.gated(pair))
+    for tier in tiers:
+        chance = f"{told.chance:.15f}x{sum(minutes for _, minutes in phases)}"
+        made.append(_status(unit, "qobs_slo_alert_chance_ratio", chance, severity=Severity.PAGE.value, tier=tier))
     return made
+
+
+def _phased(values: Iterable[tuple[float | None, int]]) -> str:
+    """Values in promtool's notation, each for so many minutes; None is a missing sample."""
+    return " ".join(f"_x{minutes}" if value is None else f"{value!r}x{minutes - 1}" for value, minutes in values)
+
+
+def _status(unit: Unit, name: str, values: str, **labels: str) -> dict[str, str]:
+    place = {**labels, "service": unit.objective.service, "slo": unit.slo}
+    return {"series": _series(name, place), "values": values}
 
 
 # ------------------------------------------------------------------------------------------------- recording
@@ -193,7 +268,7 @@ def _gauges(labels: dict[str, str], values: Mapping[timedelta, tuple[str, str]])
 
 def _recording(unit: Unit, labels: dict[str, str], settings: Settings) -> list[dict[str, object]]:
     rate = 10 * BUSY
-    windows = _windows(unit, Mode.RECORDING, settings)
+    windows = recorded_windows(unit)
     scenes = {
         "healthy": [Phase(120, 0, rate)],
         "outage": [Phase(120, rate, rate)],
@@ -208,7 +283,7 @@ def _recording(unit: Unit, labels: dict[str, str], settings: Settings) -> list[d
     held = [_recording_scene(unit, labels, name, phases, windows, settings) for name, phases in scenes.items()]
     if unit.sparse:
         held += _single_failure(unit, labels)
-    return [*held, _reset(unit, labels, rate), *_absences(unit, labels, (CURRENT,), settings)]
+    return [*held, _recorded_never_bad(unit, labels, rate), _reset(unit, labels, rate), *_absences(unit, labels, settings)]
 
 
 def _burst(pair: Pair, bad: int, rate: int) -> list[Phase]:
@@ -225,6 +300,13 @@ def _recording_scene(
     end = sum(phase.minutes for phase in phases)
     counted = {window: _counted(phases, window) for window in windows}
     return _test(unit, name, _counters(labels, phases), [(f"{end}m", expected(unit, counted, settings))])
+
+
+def _recorded_never_bad(unit: Unit, labels: dict[str, str], rate: int) -> dict[str, object]:
+    """Events without a series of bad ones: the ratio is zero, not missing."""
+    inputs = [each for each in _counters(labels, [Phase(120, 0, rate)]) if "bad_events" not in each["series"]]
+    test = _test(unit, "healthy, without a series of bad events", inputs, [("120m", [])])
+    return {**test, "promql_expr_test": [_burn_sample(unit, {CURRENT: (0, rate)}, "120m")]}
 
 
 def _counted(phases: Iterable[Phase], window: timedelta) -> tuple[int, int]:
@@ -295,20 +377,31 @@ def _reset(unit: Unit, labels: dict[str, str], rate: int) -> dict[str, object]:
     return test
 
 
+def _absences(unit: Unit, labels: dict[str, str], settings: Settings) -> Iterable[dict[str, object]]:
+    """Silence of the source is told after its time and not before; with nothing at all there is nothing to say."""
+    wait = math.ceil(rules_alerts.absence_for(unit.objective) / timedelta(minutes=1))
+    steps = wait + 60
+    shown = {"series": _series("qobs_sli_window_events", {**labels, "window": "5m"}), "values": "10x10"}
+    known = {"series": _series("qobs_sli_events_total", labels), "values": f"10x{steps}"}
+    place = {label: labels.get(label, "") for label in ("provider", "source")}
+    polled = {"series": _series("qobs_data_staleness_seconds", {**place, "stream": "jobs"}), "values": f"0+60x{steps}"}
+    told = _absence_alert(unit, settings)
+    checks = [("10m", []), (f"{wait}m", []), (f"{10 + 5 + wait + 15}m", told)]
+    yield _absence_scene(unit, "the source falls silent", [known, polled, shown], checks)
+    yield _absence_scene(unit, "the source is no longer configured", [known, shown], [(f"{steps}m", [])])
+    missing = _test(unit, "missing series", [], [("30m", [])])
+    missing["promql_expr_test"] = [{"expr": f"slo:current_burn_rate:ratio{unit.selected}", "eval_time": "30m", "exp_samples": []}]
+    yield missing
+
+
 # --------------------------------------------------------------------------------------------------- promtool
 
 
-def _windows(unit: Unit, mode: Mode, settings: Settings) -> list[timedelta]:
-    pairs = {window for pair in unit.objective.pairs for window in (pair.long, pair.short)}
-    wanted = {*SLOTH_WINDOWS, *pairs, period(unit.objective)}
-    return sorted(wanted if mode is Mode.RECORDING else wanted & set(settings.windows))
-
-
-def _group_names(unit: Unit, mode: Mode) -> list[str]:
+def _group_names(unit: Unit) -> list[str]:
     """Groups in the order they build on one another; promtool has none of its own."""
     counted = f"sloth-slo-sli-recordings-{unit.id}"
     sources = [counted]
-    if mode is Mode.RECORDING:
+    if not unit.native:
         sources = [f"qobs-slo-counts-{unit.id}", counted, f"{counted}-day", f"{counted}-long"]
     return [*sources, f"sloth-slo-meta-recordings-{unit.id}", f"sloth-slo-alerts-{unit.id}"]
 

@@ -1,7 +1,8 @@
 """Alerts of one objective: at most one identity for each severity, and one that says that nothing is known.
 
 The pairs of a severity are joined by ``or`` into one alert, whose value is the burn rate over the long window of the first
-active pair. Labels hold nothing that moves: numbers are in the annotations.
+active pair. A page also fires where the daemon's own tier ``evidence`` is active; in maintenance nothing does. Labels hold
+nothing that moves: numbers are in the annotations.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from qobs.export.promql import duration, indented, number, quoted, selector
 from qobs.export.rules_recording import SLICE, expand
 from qobs.export.rules_unit import DASHBOARD, ON, PACE, RUNBOOK, Group, Rule, Settings, Unit, period, record
 from qobs.model import window_name
-from qobs.slo.objective import NativeSource, Objective, Pair, PromSource, Severity, Source
+from qobs.slo.alerts import EVIDENCE_TIER
+from qobs.slo.objective import Calendar, NativeSource, Objective, Pair, PromSource, Severity, Source
+from qobs.slo.verdicts import JOB_SUCCESS
 
 LEAST_EVENTS = 3
 """A short window with fewer events is too small to say anything: the next longer one is asked."""
 
 ABSENT = "absent"
+BY_EVENTS = "; the last events alone prove it"
+EVALUATED_WITHIN = timedelta(minutes=10)
+"""An evaluation that is older says nothing about now."""
+
 NO_DATA_AT_LEAST = timedelta(minutes=10)
 
 _LABEL_CHARACTERS = str.maketrans(dict.fromkeys("-./", "_"))
@@ -31,13 +38,14 @@ def evidence_rules(unit: Unit, windows: Sequence[timedelta], settings: Settings)
     """What pairs ask for where events are few: the evidence of long windows, and a recent ratio of at least three events."""
     if not (unit.sparse and unit.objective.pairs):
         return []
+    ladder = tuple(window for window in windows if unit.gauge_window(window) == window_name(window))
     longest = max(pair.long for pair in unit.objective.pairs)
     gated = sorted({pair.long for pair in unit.objective.pairs if unit.gated(pair)})
     shorts = sorted({pair.short for pair in unit.objective.pairs})
     return [
         *(record(unit, f"qobs:slo_burn_evidence:kl{window_name(long)}", evidence(unit, long, settings)) for long in gated),
         *(
-            record(unit, f"qobs:slo_recent_error:ratio{window_name(short)}", _recent(unit, short, longest, windows))
+            record(unit, f"qobs:slo_recent_error:ratio{window_name(short)}", _recent(unit, short, longest, ladder))
             for short in shorts
         ),
     ]
@@ -52,12 +60,20 @@ def evidence(unit: Unit, window: timedelta, settings: Settings) -> str:
     bad, events = (f"qobs:slo_{kind}:count{name}{unit.selected}" for kind in ("errors", "events"))
     ratio = f"({bad} / ({events} > 0))"
     good = f"(({events} - {bad}) / ({events} > 0))"
-    design = "" if settings.design_effect == 1 else f" / {number(settings.design_effect)}"
+    design = f" / {_design_effect(unit, settings)}" if unit.native or settings.design_effect != 1 else ""
     return (
         f"(\n  {bad} * ln(clamp_min({ratio}, 1e-12) / {budget})\n"
         f"  +\n  ({events} - {bad}) * ln(clamp_min({good}, 1e-12) / {kept})\n){design}\n"
         f"and {ratio} > {budget}"
     )
+
+
+def _design_effect(unit: Unit, settings: Settings) -> str:
+    """How many jobs of a batch count as one: as the daemon measures it, and at least what the site says."""
+    least = number(settings.design_effect)
+    if not unit.native:
+        return least
+    return f"scalar(clamp_min({unit.gauge('qobs_slo_design_effect_ratio')} or vector(1), {least}))"
 
 
 def _recent(unit: Unit, short: timedelta, longest: timedelta, windows: Sequence[timedelta]) -> str:
@@ -75,13 +91,18 @@ def _recent(unit: Unit, short: timedelta, longest: timedelta, windows: Sequence[
 def group(unit: Unit, settings: Settings) -> Group:
     """All alerts of the unit."""
     rules = [_burn(unit, severity, pairs, settings) for severity in Severity if (pairs := unit.pairs(severity))]
-    if unit.objective.alert_when_no_data and (nothing := no_data(unit.objective)):
-        rules.append(_absence(unit, nothing, settings))
+    if unit.objective.alert_when_no_data:
+        rules.append(_absence(unit, no_data(unit), settings))
     return {"name": f"sloth-slo-alerts-{unit.id}", "interval": "30s", "limit": 2, "rules": rules}
 
 
 def _burn(unit: Unit, severity: Severity, pairs: tuple[Pair, ...], settings: Settings) -> Rule:
-    expression = "\nor\n".join(f"(\n{indented(_pair(unit, pair, settings))}\n)" for pair in pairs)
+    ways = [_pair(unit, pair, settings) for pair in pairs]
+    if unit.evidence_tier and severity is Severity.PAGE:
+        ways.append(_evidence_tier(unit, severity, pairs))
+    expression = "\nor\n".join(f"(\n{indented(way)}\n)" for way in ways)
+    if unit.native:
+        expression = f"(\n{indented(expression)}\n)\nunless on ()\n({_excluded(unit)})"
     return {
         "alert": unit.burn_alert,
         "expr": expression,
@@ -102,7 +123,23 @@ def _pair(unit: Unit, pair: Pair, settings: Settings) -> str:
     both = f"{burn}\nand {ON}\n{recent}{unit.selected} > {limit}"
     if not unit.gated(pair):
         return both
+    if not unit.counted:
+        chance = unit.gauge("qobs_slo_alert_chance_ratio", severity=pair.severity.value, tier=pair.tier)
+        return f"{both}\nand on ()\n({chance} <= {unit.objective.sparse.alpha:.10g})"
     return f"{both}\nand {ON}\nqobs:slo_burn_evidence:kl{long}{unit.selected} > {evidence_limit(unit.objective)}"
+
+
+def _evidence_tier(unit: Unit, severity: Severity, pairs: tuple[Pair, ...]) -> str:
+    """The daemon's verdict on the last events, with the burn over the longest window as value; 0 where that has no events."""
+    longest = window_name(max(pair.long for pair in pairs))
+    ratio = f"max without (sloth_window) (slo:sli_error:ratio_rate{longest}{unit.selected})"
+    burn = f"{ratio} / {number(unit.objective.budget)}\nor {ON}\nslo:objective:ratio{unit.selected} * 0"
+    active = unit.gauge("qobs_slo_alert_active", severity=severity.value, tier=EVIDENCE_TIER)
+    return f"(\n{indented(burn)}\n)\nand on ()\n({active} == 1)"
+
+
+def _excluded(unit: Unit) -> str:
+    return f"{unit.gauge('qobs_slo_state', state='excluded')} == 1"
 
 
 def evidence_limit(objective: Objective) -> str:
@@ -127,7 +164,7 @@ def labels(unit: Unit, severity: Severity, tier: str, settings: Settings) -> dic
     where = objective.source.where if isinstance(objective.source, NativeSource) else {}
     pinned = {
         label: literal(values[0])
-        for label in ("provider", "backend", "team", "priority", "workload")
+        for label in ("provider", "source", "backend", "team", "priority", "workload")
         if len(values := where.get(label, ())) == 1 and values[0] and not values[0].startswith("~")
     }
     fixed = {
@@ -135,7 +172,9 @@ def labels(unit: Unit, severity: Severity, tier: str, settings: Settings) -> dic
         "service": objective.service,
         "slo": objective.slo,
         "qobs_tier": tier,
+        "qobs_mode": unit.mode.value,
         "sloth_severity": severity.value,
+        **({"sli": objective.source.sli} if isinstance(objective.source, NativeSource) else {}),
         **({"objective": objective.name} if unit.slo != objective.slo else {}),
     }
     return {"owner": settings.owner, **own, **pinned, **fixed, **unit.labels}
@@ -176,10 +215,38 @@ def burn_annotations(unit: Unit, severity: Severity, pairs: tuple[Pair, ...], se
         "description": f"{counts}; {percent(objective.budget)} % allowed.{_left(unit)}{_exhausted(unit)}",
         **_links(unit, unit.burn_alert, severity, settings),
     }
-    if any(map(unit.gated, pairs)):
+    if unit.native and isinstance(objective.source, NativeSource) and objective.source.sli == JOB_SUCCESS.name:
+        annotations["top_errors"] = _top_errors(objective.source)
+    if any(map(unit.gated, pairs)) and not unit.counted:
+        annotations["evidence"] = _least_chance(unit, severity) + _by_events(unit, severity)
+    elif any(map(unit.gated, pairs)):
         weights = f'max({{__name__=~"qobs:slo_burn_evidence:kl.+",sloth_id={quoted(unit.id)}}})'
         annotations["evidence"] = f"chance of this within budget: at most {_number(f'exp(-{weights})', '%.1g', 'unknown')}"
+        annotations["evidence"] += _by_events(unit, severity)
     return annotations
+
+
+def _least_chance(unit: Unit, severity: Severity) -> str:
+    """The smallest chance that the daemon found for any tier."""
+    where = {"service": (unit.objective.service,), "severity": (severity.value,), "slo": (unit.slo,)}
+    query = f"min({selector('qobs_slo_alert_chance_ratio', where)})"
+    return f"chance of this within budget: at most {_number(query, '%.1g', 'unknown')}"
+
+
+def _by_events(unit: Unit, severity: Severity) -> str:
+    if not unit.evidence_tier:
+        return ""
+    query = f"{unit.gauge('qobs_slo_alert_active', severity=severity.value, tier=EVIDENCE_TIER)} == 1"
+    return f"{{{{ with query `{query}` }}}}{BY_EVENTS}{{{{ end }}}}"
+
+
+def _top_errors(source: NativeSource) -> str:
+    """The most frequent classes of failure of an hour at the places that the objective selects; empty where nothing failed."""
+    where = {label: values for label, values in source.where.items() if label in ("provider", "source", "backend")}
+    failed = selector("qobs_jobs_failed_total", where)
+    query = f"sort_desc(topk(3, sum by (reason) (increase({failed}[1h])) > 0))"
+    each = '{{ if $i }}, {{ end }}{{ .Labels.reason }} {{ .Value | printf "%.0f" }}'
+    return f"{{{{ with query `{query}` }}}}{{{{ range $i, $e := . }}}}{each}{{{{ end }}}} in 1h{{{{ end }}}}"
 
 
 def percent(ratio: Decimal) -> str:
@@ -210,12 +277,22 @@ def _left(unit: Unit) -> str:
 
 def _exhausted(unit: Unit) -> str:
     """Time to exhaustion at the pace of the last six hours; nothing is said where the budget is gone or the pace is none."""
+    after = f" h at the pace of the last {window_name(PACE)}."
+    left = f"(slo:period_error_budget_remaining:ratio{unit.selected} > 0)"
+    if unit.native:
+        query = f"{unit.gauge('qobs_slo_error_budget_exhaustion_seconds')} / 3600 and on () {left}"
+        return _said(query, " Exhausted in ", "%.0f", after) + _probability(unit)
     hours = number(Decimal(int(period(unit.objective).total_seconds())) / 3600)
     pace = f"(slo:sli_error:ratio_rate{window_name(PACE)}{unit.selected} > 0)"
-    query = (
-        f"{hours} * {number(unit.objective.budget)} * (slo:period_error_budget_remaining:ratio{unit.selected} > 0) / {ON} {pace}"
-    )
-    return _said(query, " Exhausted in ", "%.0f", f" h at the pace of the last {window_name(PACE)}.")
+    query = f"{hours} * {number(unit.objective.budget)} * {left} / {ON} {pace}"
+    return _said(query, " Exhausted in ", "%.0f", after)
+
+
+def _probability(unit: Unit) -> str:
+    if not isinstance(unit.objective.window, Calendar):
+        return ""
+    query = f"100 * {unit.gauge('qobs_slo_error_budget_exhaustion_probability_ratio')}"
+    return _said(query, " Chance that it is gone at the end of the period: ", "%.0f", " %.")
 
 
 def _said(query: str, before: str, form: str, after: str) -> str:
@@ -246,10 +323,18 @@ def _links(unit: Unit, alert: str, severity: Severity, settings: Settings) -> di
     return links
 
 
-def no_data(objective: Objective) -> str:
-    """What is true while nothing is known: a polled source that had events shows no windows, or the query has no answer."""
-    sources = [member.source for member in objective.members] if objective.source is None else [objective.source]
-    return "\nor\n".join(map(_silent, sources))
+def no_data(unit: Unit) -> str:
+    """What is true while nothing is known.
+
+    Native: a source is silent, the objective is not evaluated at all, or its evaluation stands still; and it is not in
+    maintenance. Recording: a polled source that had events shows no windows, or the query has no answer.
+    """
+    if not unit.native:
+        return "\nor\n".join(map(_silent, unit.sources))
+    silent = unit.gauge("qobs_slo_silent_sources")
+    evaluated = unit.gauge("qobs_slo_evaluation_timestamp_seconds")
+    late = f"time() - {evaluated} > {int(EVALUATED_WITHIN.total_seconds())}"
+    return f"(\n  {silent} > 0\n  or\n  absent({silent})\n  or\n  {late}\n)\nunless on ()\n({_excluded(unit)})"
 
 
 def _silent(source: Source) -> str:
@@ -287,7 +372,7 @@ def absence_annotations(unit: Unit, settings: Settings) -> dict[str, str]:
     """Words for the alert that knows nothing."""
     return {
         "summary": f"{unit.slo} of {unit.objective.service}: no data, so nothing is known about its error budget",
-        "description": "At least one source of its events is silent. No data is neither good nor bad: burn alerts are blind"
-        " until it answers again.",
+        "description": "At least one source of its events is silent, or nobody evaluates it. No data is neither good nor bad:"
+        " burn alerts are blind until it is back.",
         **_links(unit, unit.absence_alert, Severity.TICKET, settings),
     }

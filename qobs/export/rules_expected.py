@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
 
@@ -17,7 +18,22 @@ Counted = Mapping[timedelta, tuple[int, int]]
 """(bad, all) events of each window."""
 
 
-def active(unit: Unit, pair: Pair, counted: Counted, settings: Settings) -> bool:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the daemon says beside its counts. ``chance`` is that of every tier that has one, where counts cannot be weighed.
+
+    ``by_events``: its tier ``evidence`` is active. ``errors``: the text about classes of failures.
+    """
+
+    chance: float = 1e-12
+    by_events: bool = False
+    errors: str = ""
+
+
+NOTHING_MORE = Told()
+
+
+def active(unit: Unit, pair: Pair, counted: Counted, settings: Settings, told: Told = NOTHING_MORE) -> bool:
     """Whether a pair is active on these counts: both windows strictly above the factor, and enough evidence where asked."""
     limit = Fraction(pair.factor) * Fraction(unit.objective.budget)
     bad, events = counted[pair.long]
@@ -28,6 +44,8 @@ def active(unit: Unit, pair: Pair, counted: Counted, settings: Settings) -> bool
         return False
     if not unit.gated(pair):
         return True
+    if not unit.counted:
+        return told.chance <= unit.objective.sparse.alpha
     return _weight(unit, bad, events) / float(settings.design_effect) > math.log(1 / unit.objective.sparse.alpha)
 
 
@@ -48,54 +66,75 @@ def _weight(unit: Unit, bad: int, events: int) -> float:
     return bad * math.log(ratio / budget) + kept
 
 
-def expected(unit: Unit, counted: Counted, settings: Settings) -> list[object]:
+def expected(unit: Unit, counted: Counted, settings: Settings, told: Told = NOTHING_MORE) -> list[object]:
     """Every burn alert that must fire, with all its labels and words."""
     found: list[object] = []
     for severity in Severity:
         pairs = unit.pairs(severity)
-        firing = [pair for pair in pairs if active(unit, pair, counted, settings)]
+        firing = [pair.long for pair in pairs if active(unit, pair, counted, settings, told)]
+        if pairs and severity is Severity.PAGE and told.by_events:
+            firing.append(max(pair.long for pair in pairs))
         if firing:
             found.append(
                 {
                     "exp_labels": rules_alerts.labels(unit, severity, pairs[0].tier, settings),
-                    "exp_annotations": _words(unit, severity, firing[0], counted, settings),
+                    "exp_annotations": _words(unit, severity, firing[0], counted, settings, told),
                 }
             )
     return found
 
 
-def _words(unit: Unit, severity: Severity, first: Pair, counted: Counted, settings: Settings) -> dict[str, str]:
+def _words(unit: Unit, severity: Severity, first: timedelta, counted: Counted, settings: Settings, told: Told) -> dict[str, str]:
     pairs = unit.pairs(severity)
     fixed = rules_alerts.burn_annotations(unit, severity, pairs, settings)
-    bad, events = counted[first.long]
-    burn = bad / events / float(unit.objective.budget)
+    bad, events = counted[first]
+    burn = bad / events / float(unit.objective.budget) if events else 0.0
     head, _, tail = fixed["summary"].partition("{{")
     words: dict[str, str] = {
         key: fixed[key] for key in ("runbook_url", "dashboard_url", "silence_url", "qobs_url") if key in fixed
     }
     words["summary"] = f"{head}{burn:.1f}{tail.partition('}}')[2]}"
-    longs = dict.fromkeys(pair.long for pair in pairs)
-    counts = "; ".join(f"{window_name(long)}: {counted[long][0]} of {counted[long][1]} bad" for long in longs)
-    words["description"] = f"{counts}; {number(unit.objective.budget * 100)} % allowed.{_budget(unit, counted)}"
+    longs = list(dict.fromkeys(pair.long for pair in pairs))
+    shares = "; ".join(f"{window_name(long)}: {_share(unit, *counted[long])}" for long in longs)
+    words["description"] = f"{shares}; {number(unit.objective.budget * 100)} % allowed.{_budget(unit, counted)}"
     if any(map(unit.gated, pairs)):
-        weights = [_weight(unit, *counted[long]) / float(settings.design_effect) for long in longs if counted[long][1]]
-        heaviest = max(weights, default=0.0)
-        shown = f"{math.exp(-heaviest):.1g}" if heaviest > 0 else "unknown"
-        words["evidence"] = f"chance of this within budget: at most {shown}"
+        shown = _chance(unit, [counted[long] for long in longs], settings, told)
+        words["evidence"] = f"chance of this within budget: at most {shown}{rules_alerts.BY_EVENTS if told.by_events else ''}"
+    if "top_errors" in fixed:
+        words["top_errors"] = told.errors
     return words
+
+
+def _share(unit: Unit, bad: int, events: int) -> str:
+    if unit.counted:
+        return f"{bad} of {events} bad"
+    return f"{100 * (bad / events):.1f} % bad" if events else "unknown % bad"
+
+
+def _chance(unit: Unit, counts: list[tuple[int, int]], settings: Settings, told: Told) -> str:
+    if not unit.counted:
+        return f"{told.chance:.1g}"
+    heaviest = max((_weight(unit, *each) / float(settings.design_effect) for each in counts if each[1]), default=0.0)
+    return f"{math.exp(-heaviest):.1g}" if heaviest > 0 else "unknown"
 
 
 def _budget(unit: Unit, counted: Counted) -> str:
     whole, budget = period(unit.objective), float(unit.objective.budget)
-    if whole not in counted:
-        return ""
     bad, events = counted[whole]
     left = 1 - bad / events / budget if events else 1.0
     text = f" Budget left: {100 * left:.0f} % of {window_name(whole)}." if left > 0 else ""
     if events and Fraction(bad, events) >= Fraction(unit.objective.budget):
         text += f" The budget of {window_name(whole)} is spent {bad / events / budget:.1f} times."
-    spent, seen = counted[PACE]
-    if left > 0 and spent:
-        hours = whole / timedelta(hours=1) * budget * left / (spent / seen)
-        text += f" Exhausted in {hours:.0f} h at the pace of the last {window_name(PACE)}."
+    seconds = exhausted_in_seconds(unit, counted)
+    if seconds is not None:
+        text += f" Exhausted in {seconds / 3600:.0f} h at the pace of the last {window_name(PACE)}."
     return text
+
+
+def exhausted_in_seconds(unit: Unit, counted: Counted) -> float | None:
+    """Time until the budget is gone at the pace of six hours; None where it is gone, or the pace is none."""
+    whole, budget = period(unit.objective), float(unit.objective.budget)
+    bad, events = counted[whole]
+    left = 1 - bad / events / budget if events else 1.0
+    spent, seen = counted.get(PACE, (0, 0))
+    return whole.total_seconds() * budget * left / (spent / seen) if left > 0 and spent else None

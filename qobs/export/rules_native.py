@@ -1,37 +1,34 @@
-"""Error ratios from qobs' own window gauges: event time, late jobs included, nothing for Prometheus to estimate.
+"""Error ratios from the daemon's own evaluation: event time, late jobs and exclusions included, nothing left to estimate.
 
 Recorded under the same names as in the recording mode, so that alerts, dashboards and people need not care which is in use.
+Calendar periods, time slices and composites are worked out by the daemon: of these only the ratio is recorded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from decimal import Decimal
 
-from qobs.export.promql import number, selector
 from qobs.export.rules_unit import Group, Rule, Unit, record
 from qobs.model import window_name
-from qobs.slo.objective import Member, NativeSource
 
 
 def groups(unit: Unit, windows: Iterable[timedelta]) -> list[Group]:
-    """One group: counts and error ratio of every window."""
+    """One group: counts, where events are counted, and error ratio of every window."""
     rules: list[Rule] = []
     for window in windows:
-        if unit.objective.members:
-            rules.append(ratio_rule(unit, window, composite(unit, window)))
+        if unit.counted:
+            rules += count_rules(unit, window, *counts(unit, window))
         else:
-            assert isinstance(unit.objective.source, NativeSource)
-            rules += count_rules(unit, window, *counts(unit.objective.source, window))
+            rules.append(ratio_rule(unit, window, unit.gauge("qobs_slo_error_ratio", window=unit.gauge_window(window))))
     return [{"name": f"sloth-slo-sli-recordings-{unit.id}", "interval": "30s", "limit": 2, "rules": rules}]
 
 
-def counts(source: NativeSource, window: timedelta) -> tuple[str, str]:
-    """(bad events, all events) of a window, as expressions; nothing while every source is silent."""
-    where = {**source.where, "sli": (source.sli,), "window": (window_name(window),)}
-    events = f"sum({selector('qobs_sli_window_events', where)})"
-    return f"sum({selector('qobs_sli_window_bad_events', where)}) or {events} * 0", events
+def counts(unit: Unit, window: timedelta) -> tuple[str, str]:
+    """(bad events, all events) of a window, as expressions; nothing while nothing is known."""
+    name = unit.gauge_window(window)
+    events = unit.gauge("qobs_slo_window_events", window=name)
+    return f"{unit.gauge('qobs_slo_window_bad_events', window=name)} or {events} * 0", events
 
 
 def count_rules(unit: Unit, window: timedelta, bad: str, events: str) -> list[Rule]:
@@ -49,39 +46,3 @@ def ratio_rule(unit: Unit, window: timedelta, expression: str) -> Rule:
     """Records the error ratio of a window under Sloth's name."""
     name = window_name(window)
     return record(unit, f"slo:sli_error:ratio_rate{name}", expression, sloth_window=name)
-
-
-def composite(unit: Unit, window: timedelta) -> str:
-    """The members' burn rates joined (weighted mean, or the worst), given back as a ratio of the composite's own budget.
-
-    A member without events burns nothing; where no member has any, there is no value.
-    """
-    objective = unit.objective
-    if objective.worst_of:
-        worst = "\nor\n".join(
-            f'label_replace({_burn(member, window, objective.budget)}, "member", "{index}", "", "")'
-            for index, member in enumerate(objective.members)
-        )
-        return f"max(\n{worst}\n)"
-    weights = [Decimal(str(member.weight)) for member in objective.members]
-    burns = [
-        f"({_burn(member, window, objective.budget * weight)} or vector(0))"
-        for member, weight in zip(objective.members, weights, strict=True)
-    ]
-    present = [
-        f"(({_events(member, window)} > bool 0) * {number(weight)} or vector(0))"
-        for member, weight in zip(objective.members, weights, strict=True)
-    ]
-    plus = "\n  + "
-    return f"(\n  {plus.join(burns)}\n)\n/\n(\n  {plus.join(present)}\n  > 0\n)"
-
-
-def _burn(member: Member, window: timedelta, share: Decimal) -> str:
-    assert isinstance(member.source, NativeSource)
-    bad, events = counts(member.source, window)
-    return f"({bad}) / ({events} > 0) * {number(share / (1 - member.target))}"
-
-
-def _events(member: Member, window: timedelta) -> str:
-    assert isinstance(member.source, NativeSource)
-    return counts(member.source, window)[1]

@@ -10,9 +10,12 @@ from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from qobs.export.promql import quoted
-from qobs.slo.objective import Calendar, NativeSource, Objective, Pair, PromSource, Severity
-from qobs.slo.windows import WINDOWS
+from qobs.export.promql import quoted, selector
+from qobs.model import window_name
+from qobs.slo.alerts import counts_events, has_evidence_tier
+from qobs.slo.burn import windows_of
+from qobs.slo.evaluate import PERIOD
+from qobs.slo.objective import Budgeting, Calendar, NativeSource, Objective, Pair, PromSource, Severity, Source
 
 Rule = dict[str, object]
 """One rule as Prometheus reads it."""
@@ -43,7 +46,7 @@ UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "M": 2_592_000, "Q": 7_
 
 
 class Mode(StrEnum):
-    """Where burn rates come from: qobs' own gauges (event time), or Prometheus' arithmetic on qobs' counters."""
+    """Where burn rates come from: the daemon's own evaluation (event time), or Prometheus' arithmetic on counters."""
 
     NATIVE = "native"
     RECORDING = "recording"
@@ -65,10 +68,9 @@ class Settings:
 
     ``severities`` maps page, ticket and info to the site's words. ``runbook_base`` and ``dashboard_base`` go before a page's
     name. ``alertmanager_url`` and ``qobs_url`` add links to alerts where given. ``design_effect`` is how many jobs of a batch
-    count as one in the evidence gate (1: independent). ``windows`` are those that the daemon exports.
+    count as one in the evidence gate (1: independent), or in native mode the least; the daemon's measured one may be greater.
     """
 
-    windows: tuple[timedelta, ...] = WINDOWS
     severities: Mapping[Severity, str] = field(default_factory=lambda: {severity: severity.value for severity in Severity})
     owner: str = "qobs"
     runbook_base: str = "docs/runbooks"
@@ -87,11 +89,15 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """One objective as rules know it. ``id`` is unique among all objectives of a run, and stable."""
+    """One objective as rules know it. ``id`` is unique among all objectives of a run, and stable.
+
+    ``mode`` is its own: what is asked in PromQL can only be recorded, whatever the others do.
+    """
 
     objective: Objective
     id: str
     slo: str
+    mode: Mode = Mode.NATIVE
 
     @property
     def labels(self) -> dict[str, str]:
@@ -120,19 +126,50 @@ class Unit:
         return f"{own}NoData" if own else f"{self.alert}SLONoData"
 
     @property
+    def sources(self) -> tuple[Source, ...]:
+        """Where its events come from: one source, or one of each member."""
+        if self.objective.source is not None:
+            return (self.objective.source,)
+        return tuple(member.source for member in self.objective.members)
+
+    @property
+    def native(self) -> bool:
+        """Whether the daemon evaluates it, so that its gauges exist."""
+        return self.mode is Mode.NATIVE
+
+    @property
     def counted(self) -> bool:
-        """Whether events can be counted: without counts there is no evidence to weigh."""
+        """Whether single events are counted: slices and joined burn rates have no counts to weigh or to tell."""
         source = self.objective.source
+        if self.native and self.objective.budgeting is not Budgeting.OCCURRENCES:
+            return False
         return isinstance(source, NativeSource) or (isinstance(source, PromSource) and not source.raw)
 
     @property
     def sparse(self) -> bool:
-        """Whether few events are handled with care: small short windows grow, and pages ask for evidence."""
+        """Whether rules handle few events with care: small short windows grow, and pages ask for evidence."""
         return self.counted and self.objective.sparse.enabled
+
+    @property
+    def evidence_tier(self) -> bool:
+        """Whether the daemon judges each event as it comes, and may page without a window."""
+        return self.native and has_evidence_tier(self.objective)
 
     def gated(self, pair: Pair) -> bool:
         """Whether the pair also asks for evidence. Tickets do not, so that slow weak burns are not lost."""
-        return self.sparse and pair.severity is Severity.PAGE
+        weighed = self.counted or (self.native and counts_events(self.objective))
+        return weighed and self.objective.sparse.enabled and pair.severity is Severity.PAGE
+
+    def gauge_window(self, window: timedelta) -> str:
+        """The label ``window`` of the daemon's gauges: that of a calendar period is its own, whatever its length."""
+        asked = {each for pair in self.objective.pairs for each in (pair.long, pair.short)}
+        calendar = isinstance(self.objective.window, Calendar)
+        return PERIOD if calendar and window == period(self.objective) and window not in asked else window_name(window)
+
+    def gauge(self, name: str, **labels: str) -> str:
+        """A gauge of the daemon about this objective; several daemons that watch the same clouds agree, so one is taken."""
+        where = {**labels, "service": self.objective.service, "slo": self.slo}
+        return f"max({selector(name, {label: (value,) for label, value in where.items()})})"
 
     def pairs(self, severity: Severity) -> tuple[Pair, ...]:
         """The pairs of one severity, fastest first."""
@@ -141,7 +178,7 @@ class Unit:
         )
 
 
-def units(objectives: Iterable[Objective]) -> tuple[Unit, ...]:
+def units(objectives: Iterable[Objective], mode: Mode = Mode.NATIVE) -> tuple[Unit, ...]:
     """All objectives in the order of their ids; a document's only objective does not show its name in the id."""
     held = tuple(objectives)
     siblings = Counter((objective.service, objective.slo) for objective in held)
@@ -149,8 +186,22 @@ def units(objectives: Iterable[Objective]) -> tuple[Unit, ...]:
     for objective in held:
         alone = siblings[objective.service, objective.slo] == 1
         slo = objective.slo if alone else f"{objective.slo}-{slug(objective.name)}"
-        made.append(Unit(objective=objective, id=f"{objective.service}-{slo}", slo=slo))
+        recorded = objective.source is not None and not isinstance(objective.source, NativeSource)
+        own = Mode.RECORDING if recorded else mode
+        made.append(Unit(objective=objective, id=f"{objective.service}-{slo}", slo=slo, mode=own))
     return tuple(sorted(made, key=lambda unit: unit.id))
+
+
+def recorded_windows(unit: Unit) -> tuple[timedelta, ...]:
+    """Windows to record, ascending: those of the alerts, those of Sloth's dashboards, and the period.
+
+    In native mode, those that the daemon reads.
+    """
+    objective = unit.objective
+    if unit.native:
+        return tuple(sorted({*windows_of(objective), period(objective)}))
+    pairs = {window for pair in objective.pairs for window in (pair.long, pair.short)}
+    return tuple(sorted({*SLOTH_WINDOWS, *pairs, period(objective)}))
 
 
 def period(objective: Objective) -> timedelta:

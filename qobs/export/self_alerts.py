@@ -5,68 +5,52 @@ Each row is guarded by freshness: what qobs has not read lately is not alerted o
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Iterator
 
+from qobs.export.anomaly_alerts import anomaly_alerts
 from qobs.export.promql import duration
-from qobs.export.rules_unit import Group, Rule, Settings
+from qobs.export.rows_slo import SCOPE_LABELS
+from qobs.export.rules_unit import Settings
+from qobs.export.self_alert import PLACE, SelfAlert, failed_share, fresh, newborn
+from qobs.export.verification_alerts import verification_alerts
 from qobs.slo.objective import Severity
 
-Inputs = tuple[tuple[str, str], ...]
-"""Series of a unit test with their values in promtool's notation, one value a minute."""
-
-PLACE = "provider, source, backend"
 _SOURCE = {"provider": "ibm", "source": "research"}
 _BACKEND = {**_SOURCE, "backend": "ibm_fez"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SelfAlert:
-    """One alert. In texts ``{label}`` stands for a label and ``{value}`` for the value in ``form``.
-
-    ``fires`` makes it fire at ``at`` with ``labels`` and ``shown`` as value; each of ``quiet`` must not.
-    """
-
-    name: str
-    mode: str
-    severity: Severity
-    expression: str
-    summary: str
-    description: str
-    fires: Inputs
-    quiet: tuple[Inputs, ...]
-    wait: str = ""
-    form: str = 'printf "%.0f"'
-    at: str = "2h"
-    shown: str = ""
-    dashboard: str = "qobs-self"
-    labels: dict[str, str] = field(default_factory=dict)
-
-
-def fresh(stream: str, seconds: int) -> str:
-    """Condition that the stream was read lately."""
-    return f'and on (provider, source)\nmax by (provider, source) (qobs_data_staleness_seconds{{stream="{stream}"}}) < {seconds}'
-
-
-def newborn(metric: str, by: str, window: str = "1d") -> str:
-    """More than before: an increase, or a series that was not there, whose first count ``increase`` cannot see."""
-    return (
-        f"sum by ({by}) (increase({metric}[{window}])) > 0\n"
-        f"or\n(sum by ({by}) ({metric}) unless sum by ({by}) ({metric} offset {window})) > 0"
-    )
-
-
-def failed_share(reasons: str) -> str:
-    """Share of the polls of half an hour that failed for one of the reasons, where there were enough polls."""
-    errors = f'sum by (provider, source) (increase(qobs_poll_errors_total{{reason=~"{reasons}"}}[30m]))'
-    return f"{errors}\n/\n(sum by (provider, source) (increase(qobs_poll_total[30m])) > 5)\n> 0.2"
+MAINTENANCE = "QobsMaintenance"
 
 
 def alerts(settings: Settings) -> tuple[SelfAlert, ...]:
     """The table."""
-    return (*_queue_and_calibration(settings), *_access(), *_telemetry(), *_contract(), *_itself())
+    return (
+        _maintenance(),
+        *_queue_and_calibration(settings),
+        *_access(),
+        *_telemetry(),
+        *_contract(),
+        *anomaly_alerts(),
+        *verification_alerts(),
+        *_itself(),
+    )
+
+
+def _maintenance() -> SelfAlert:
+    """Fires for each place of each exclusion, with its labels: what is in scope is muted by it. Its service is the scope's."""
+    by = ", ".join(("exclusion", "scope", *SCOPE_LABELS))
+    series = 'qobs_exclusion_active{exclusion="fridge",scope="provider+backend",provider="ibm",backend="ibm_fez"}'
+    return SelfAlert(
+        name=MAINTENANCE,
+        mode="self",
+        severity=Severity.INFO,
+        expression=f'label_replace(\n  max by ({by}) (qobs_exclusion_active) == 1,\n  "service", "qobs", "service", ""\n)',
+        summary="The exclusion {exclusion} is in force (scope: {scope})",
+        description="Its events spend no error budget, and alerts in its scope are muted until it ends.",
+        dashboard="qobs-slo",
+        fires=((series, "1x200"),),
+        labels={"exclusion": "fridge", "scope": "provider+backend"},
+        silent_labels={"provider": "ibm", "backend": "ibm_fez", "service": "qobs"},
+        quiet=(((series, "1x60 _x140"),),),
+    )
 
 
 def _queue_and_calibration(settings: Settings) -> Iterator[SelfAlert]:
@@ -335,94 +319,6 @@ def _itself() -> Iterator[SelfAlert]:
         shown="15",
         quiet=(((writes, "3x200"),), ((writes, "0x130 1x90"),)),
     )
-
-
-def groups(settings: Settings) -> list[Group]:
-    """One group of alerting rules."""
-    return [{"name": "qobs-failure-modes", "interval": "1m", "rules": [_rule(alert, settings) for alert in alerts(settings)]}]
-
-
-def _rule(alert: SelfAlert, settings: Settings) -> Rule:
-    rule: Rule = {
-        "alert": alert.name,
-        "expr": alert.expression,
-        "keep_firing_for": "5m",
-        "labels": _labels(alert, settings),
-        "annotations": _texts(alert, settings, {label: f"{{{{ $labels.{label} }}}}" for label in alert.labels}, None),
-    }
-    return {**rule, "for": alert.wait} if alert.wait else rule
-
-
-def _labels(alert: SelfAlert, settings: Settings) -> dict[str, str]:
-    return {
-        "severity": settings.severities[alert.severity],
-        "service": "qobs",
-        "owner": settings.owner,
-        "failure_mode": alert.mode,
-    }
-
-
-def _texts(alert: SelfAlert, settings: Settings, labels: dict[str, str], shown: str | None) -> dict[str, str]:
-    value = f"{{{{ $value | {alert.form} }}}}" if shown is None else shown
-    link = f"{settings.dashboard_base.rstrip('/')}/{alert.dashboard}?from=now-6h&to=now"
-    for label in alert.labels:
-        link += f"&var-{label}={labels[label]}"
-    return {
-        "summary": alert.summary.format(**labels, value=value),
-        "description": alert.description.format(**labels, value=value),
-        "runbook_url": settings.runbook(alert.name),
-        "dashboard_url": link,
-    }
-
-
-def tests(settings: Settings, rule_file: str) -> dict[str, object]:
-    """Unit tests of the table for promtool: each alert fires on its inputs with every word, and stays quiet on the others.
-
-    Scenes whose alerts read different metrics cannot disturb one another, and share a test: promtool starts each from nothing.
-    """
-    shared: list[tuple[set[str], list[Scene]]] = []
-    for scene in _scenes(settings):
-        metrics = set(re.findall(r"qobs_\w+", scene.alert.expression))
-        for taken, scenes in shared:
-            if taken.isdisjoint(metrics):
-                taken |= metrics
-                scenes.append(scene)
-                break
-        else:
-            shared.append((metrics, [scene]))
-    return {"rule_files": [rule_file], "evaluation_interval": "5m", "tests": [_test(scenes) for _, scenes in shared]}
-
-
-class Scene(NamedTuple):
-    """Inputs, and what the alert must show for them."""
-
-    name: str
-    alert: SelfAlert
-    inputs: Inputs
-    expected: tuple[object, ...] = ()
-
-
-def _scenes(settings: Settings) -> Iterator[Scene]:
-    for alert in alerts(settings):
-        expected = {
-            "exp_labels": {**alert.labels, **_labels(alert, settings)},
-            "exp_annotations": _texts(alert, settings, alert.labels, alert.shown),
-        }
-        yield Scene(f"{alert.name} fires", alert, alert.fires, (expected,))
-        for index, inputs in enumerate(alert.quiet, 1):
-            yield Scene(f"{alert.name} stays quiet ({index})", alert, inputs)
-
-
-def _test(scenes: Iterable[Scene]) -> dict[str, object]:
-    held = tuple(scenes)
-    return {
-        "name": "; ".join(scene.name for scene in held),
-        "interval": "1m",
-        "input_series": [{"series": series, "values": values} for scene in held for series, values in scene.inputs],
-        "alert_rule_test": [
-            {"eval_time": scene.alert.at, "alertname": scene.alert.name, "exp_alerts": list(scene.expected)} for scene in held
-        ],
-    }
 
 
 def _spoken(seconds: int) -> str:

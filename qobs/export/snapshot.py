@@ -11,6 +11,7 @@ from datetime import datetime
 
 import msgspec
 
+from qobs.export.anomalies import AnomalyReading
 from qobs.model import BackendStatus, Calibration, Counts, DeviceCalibration, Quota, Reason, Series, Shard
 
 Labels = tuple[str, ...]
@@ -181,6 +182,111 @@ class ExporterState(msgspec.Struct, frozen=True, kw_only=True):
     body_bytes: Mapping[str, int] = {}
 
 
+class SloWindow(msgspec.Struct, frozen=True):
+    """One window of an objective, in event time; events are weighed in slices where the objective counts slices.
+
+    ``error_ratio`` and ``burn_rate`` are None without events.
+    """
+
+    window: str
+    total: float
+    bad: float
+    error_ratio: float | None = None
+    burn_rate: float | None = None
+
+
+class SloAlert(msgspec.Struct, frozen=True):
+    """One tier of one severity, as the daemon judges it.
+
+    ``chance`` is the probability of so many failures within budget; None where the tier has no evidence gate.
+    """
+
+    severity: str
+    tier: str
+    active: bool
+    since: datetime | None = None
+    chance: float | None = None
+
+
+class SloReading(msgspec.Struct, frozen=True, kw_only=True):
+    """What the daemon knows about one objective at ``evaluated_at``.
+
+    ``slo`` is its name among rules (:attr:`qobs.export.rules_unit.Unit.slo`), ``objective`` its own name in its document,
+    ``state`` one of :class:`qobs.slo.objective.DataState`. Ratios may be negative: a budget can be overspent.
+    ``exhausted_in_seconds`` is None where the budget lasts at this pace, ``exhaustion_probability`` None for rolling periods.
+    ``silent_sources`` counts sources of its events that do not answer. ``design_effect`` is how many jobs of a batch count as
+    one (1: independent; None: not applicable).
+    """
+
+    slo: str
+    service: str
+    objective: str
+    sli: str
+    target_ratio: float
+    period_seconds: float
+    state: str
+    evaluated_at: datetime
+    events_total: float = 0
+    """Lifetime events; never decreases."""
+    bad_events_total: float = 0
+    windows: tuple[SloWindow, ...] = ()
+    remaining_ratio: float | None = None
+    remaining_low_ratio: float | None = None
+    remaining_high_ratio: float | None = None
+    ideal_remaining_ratio: float | None = None
+    exhausted_in_seconds: float | None = None
+    exhaustion_probability: float | None = None
+    alerts: tuple[SloAlert, ...] = ()
+    silent_sources: int = 0
+    design_effect: float | None = None
+
+    @property
+    def where(self) -> Labels:
+        """Label values (slo, service)."""
+        return (self.slo, self.service)
+
+
+class ExclusionReading(msgspec.Struct, frozen=True):
+    """An exclusion that is in force now. ``scope`` maps a label to the values it covers; all must match; empty: everything."""
+
+    id: str
+    scope: Mapping[str, tuple[str, ...]] = {}
+
+
+class ResultReading(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the results of one backend; distances are of the latest result that was compared.
+
+    ``drifting`` and ``drift_score`` (1: at the limit) are None while the baseline is being learnt. ``discoveries`` are results
+    that are worse even with regard to how many are judged; it never decreases.
+    """
+
+    provider: str
+    source: str
+    backend: str
+    tvd: float | None = None
+    floor: float | None = None
+    excess: float | None = None
+    xeb: float | None = None
+    drifting: bool | None = None
+    drift_score: float | None = None
+    discoveries: int = 0
+
+    @property
+    def where(self) -> Labels:
+        """Label values (provider, source, backend)."""
+        return (self.provider, self.source, self.backend)
+
+
+class VerificationState(msgspec.Struct, frozen=True, kw_only=True):
+    """How the verification of results goes. ``durations`` and ``deaths`` (by reason) are of this process's life."""
+
+    queue: Mapping[str, int] = {}
+    """Jobs by their state in the queue."""
+    durations: Histogram | None = None
+    deaths: Mapping[str, int] = {}
+    results: tuple[ResultReading, ...] = ()
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One moment of everything. ``now`` is when it was taken."""
 
@@ -206,6 +312,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     sli_windows: tuple[SliWindow, ...] = ()
     sli_thresholds: Mapping[Series, float] = {}
     """Limit in seconds that decides good or bad, for the indicators that have one."""
+    slos: tuple[SloReading, ...] = ()
+    exclusions: tuple[ExclusionReading, ...] = ()
+    """Those in force now."""
+    anomalies: tuple[AnomalyReading, ...] = ()
+    verification: VerificationState | None = None
+    """None: results are not verified."""
     exporter: ExporterState = ExporterState()
 
 

@@ -1,7 +1,7 @@
 """An emulated Azure Quantum workspace over HTTP, and the sign-in service that its bearer tokens come from.
 
 What it sends is a pure function of a :class:`~qobs.lab.world.Cloud` plan and the lab clock; the only thing it remembers is
-which tokens it gave out. It takes no submissions. Unlike the real service, one host plays both parts.
+which tokens it gave out. It takes no submissions. Unlike the real service, one host plays all parts, storage too.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from qobs.lab import azure_blobs as blobs
 from qobs.lab import azure_wire as wire
 from qobs.lab.azure_filter import BadFilter, parse_filter, parse_orderby
 from qobs.lab.clock import LabClock
@@ -148,6 +149,7 @@ def application(
         app.router.add_get(
             "/subscriptions/{sub}/resourceGroups/{group}/providers/Microsoft.Quantum/workspaces/{ws}" + path, handler
         )
+    app.router.add_get("/job-{id}/{blob}", service.blob)
     return app
 
 
@@ -266,7 +268,22 @@ class _Service:
         job = self.cloud.job(request.match_info["id"], now)
         if job is None:
             raise _ApiError(404, "JobNotFound", "The job does not exist.")
-        return _json(wire.job_body(job, now, self._words))
+        return _json(wire.job_body(job, now, self._words, _storage(request)))
+
+    async def blob(self, request: web.Request) -> web.Response:
+        """What a job read or wrote, by a signed link: no key and no token opens it."""
+        now, job_id, name = self.clock.now(), request.match_info["id"], request.match_info["blob"]
+        if request.query.get("sig") != wire.signature(job_id) or "Authorization" in request.headers:
+            return _xml(403, "AuthenticationFailed", "Server failed to authenticate the request. Signature did not match.")
+        job = self.cloud.job(job_id, now)
+        backend = self.cloud.backend(job.backend) if job is not None else None
+        state = job.state(now) if job is not None else None
+        if job is None or backend is None or state is None:
+            return _xml(404, "ContainerNotFound", "The specified container does not exist.")
+        body = blobs.blob(job, name, state, self.cloud, backend)
+        if body is None:
+            return _xml(404, "BlobNotFound", "The specified blob does not exist.")
+        return web.Response(body=body, content_type="application/octet-stream")
 
     def _page_of_jobs(self, request: web.Request, jobs: Sequence[LabJob]) -> web.Response:
         now = self.clock.now()
@@ -275,9 +292,9 @@ class _Service:
             # The plan is in this order already: render the page alone.
             ordered = list(reversed(jobs)) if newest_first else jobs
             begin, end = _window(request, len(ordered))
-            rows = [wire.job_body(job, now, self._words) for job in ordered[begin:end]]
+            rows = [wire.job_body(job, now, self._words, _storage(request)) for job in ordered[begin:end]]
             return _json({"value": rows, "nextLink": _next_link(request, end, end < len(ordered))})
-        return _listing(request, [wire.job_body(job, now, self._words) for job in jobs])
+        return _listing(request, [wire.job_body(job, now, self._words, _storage(request)) for job in jobs])
 
     # ------------------------------------------------------------------------------------------------- sessions
 
@@ -314,7 +331,7 @@ class _Service:
     async def items(self, request: web.Request) -> web.Response:
         """Sessions, and the jobs that belong to none."""
         now = self.clock.now()
-        alone = [wire.job_body(job, now, self._words) for job in self.cloud.jobs(now) if job.batch is None]
+        alone = [wire.job_body(job, now, self._words, _storage(request)) for job in self.cloud.jobs(now) if job.batch is None]
         return _listing(request, alone + self._session_bodies())
 
     # ------------------------------------------------------------------------------------------ status, quotas
@@ -326,6 +343,16 @@ class _Service:
     async def quotas(self, request: web.Request) -> web.Response:
         """The allowances of the workspace."""
         return _json({"value": wire.quota_bodies(self.cloud, self.clock.now()), "nextLink": None})
+
+
+def _storage(request: web.Request) -> str:
+    return f"{request.scheme}://{request.host}"
+
+
+def _xml(status: int, code: str, message: str) -> web.Response:
+    """An error in the storage service's form, with its byte order mark."""
+    text = f'\ufeff<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+    return web.Response(status=status, text=text, content_type="application/xml")
 
 
 def _grant_error(error: str, code: int, message: str, status: int) -> web.Response:

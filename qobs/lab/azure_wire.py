@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from qobs.lab.world import Cloud, LabBackend, LabJob
 from qobs.model import JobState
@@ -71,13 +72,22 @@ def provider_of(target: str) -> str:
     return target.partition(".")[0]
 
 
-def job_body(job: LabJob, now: datetime, words: Mapping[JobState, str]) -> dict[str, Any]:
-    """One job at ``now``, with container links that look signed."""
+STORAGE = "https://qobslab.blob.core.windows.net"
+"""Where the links of a job lead unless something else is said."""
+
+
+def signature(job_id: str) -> str:
+    """What signs the links of a job."""
+    return hashlib.sha256(job_id.encode()).hexdigest()[:32] + "="
+
+
+def job_body(job: LabJob, now: datetime, words: Mapping[JobState, str], storage: str = STORAGE) -> dict[str, Any]:
+    """One job at ``now``, with signed links to what it reads and writes in ``storage``."""
     state = job.state(now) or JobState.QUEUED
     provider = provider_of(job.backend)
     source_format, result_format = _FORMATS.get(provider, ("qir.v1", "microsoft.quantum-results.v2"))
     return {
-        **_links(job.id, state),
+        **_links(job.id, state, storage),
         "inputDataFormat": source_format,
         "inputParams": {"shots": job.shots, "count": job.shots},
         "metadata": {"qiskit": "True", "name": job.name, "num_qubits": str(job.qubits), "metadata": "{}"},
@@ -158,10 +168,10 @@ def quota_bodies(cloud: Cloud, now: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def _links(job_id: str, state: JobState) -> dict[str, str]:
-    base = f"https://qobslab.blob.core.windows.net/job-{job_id}"
-    signature = hashlib.sha256(job_id.encode()).hexdigest()[:32]
-    signed = f"sv=2024-11-04&st=2026-01-01T00%3A00%3A00Z&se=2050-01-01T00%3A00%3A00Z&sr=b&sp=r&sig={signature}%3D"
+def _links(job_id: str, state: JobState, storage: str) -> dict[str, str]:
+    base = f"{storage}/job-{job_id}"
+    dates = "sv=2024-11-04&st=2026-01-01T00%3A00%3A00Z&se=2050-01-01T00%3A00%3A00Z"
+    signed = f"{dates}&sr=b&sp=r&sig={quote(signature(job_id), safe='')}"
     output = "rawOutputData" if state is JobState.COMPLETED else "outputData"
     return {
         "containerUri": f"{base}?{signed}",

@@ -218,7 +218,8 @@ class _Service:
             raise _ApiError(404, 1007, f"Backend {device.backend.name} has no properties.")
         before = _time(request, "updated_before")
         at = self.clock.now() if before is None else before - timedelta(microseconds=1)
-        return web.Response(body=device.properties(at), content_type="application/json")
+        published = self.cloud.calibrated_at(device.backend, at)
+        return web.Response(body=device.properties(published), content_type="application/json")
 
     async def jobs(self, request: web.Request) -> web.Response:
         now, version = self.clock.now(), _version(request)
@@ -226,8 +227,15 @@ class _Service:
         listed = list(filter(_filter(request, now), self.cloud.jobs(now)))
         if request.query.get("sort", "DESC").upper() != "ASC":
             listed.reverse()
-        bodies = [wire.job_body(job, now, version) | _params(job, request, "true") for job in listed[offset : offset + limit]]
+        bodies = [
+            wire.job_body(job, now, version) | self._params(job, request, "true") for job in listed[offset : offset + limit]
+        ]
         return _json({"jobs": bodies, "count": len(listed), "limit": limit, "offset": offset})
+
+    def _params(self, job: LabJob, request: web.Request, default: str) -> dict[str, Any]:
+        """What was submitted, unless the caller leaves it out; the list leaves it out by default, a single job does not."""
+        excluded = request.query.get("exclude_params", default).lower() == "true"
+        return {} if excluded else {"params": wire.parameters(job, self.devices[job.backend])}
 
     def _job(self, request: web.Request, now: datetime) -> LabJob:
         job = self.cloud.job(request.match_info["id"], now)
@@ -238,7 +246,7 @@ class _Service:
     async def job(self, request: web.Request) -> web.Response:
         now = self.clock.now()
         job = self._job(request, now)
-        return _json(wire.job_body(job, now, _version(request)) | _params(job, request, "false"))
+        return _json(wire.job_body(job, now, _version(request)) | self._params(job, request, "false"))
 
     async def metrics(self, request: web.Request) -> web.Response:
         now = self.clock.now()
@@ -248,7 +256,7 @@ class _Service:
         now = self.clock.now()
         job = self._job(request, now)
         if job.state(now) is JobState.COMPLETED:
-            return _json(wire.results(job, self.cloud.seed))
+            return _json(wire.results(job, self.devices[job.backend], self.cloud))
         if job.state(now) is JobState.FAILED:
             return web.Response(text=f"Traceback (most recent call last):\nRuntimeError: {(job.failure or ('', ''))[1]}\n")
         raise _ApiError(404, 1291, "The job has no results.")
@@ -317,12 +325,6 @@ def _filter(request: web.Request, now: datetime) -> Callable[[LabJob], bool]:
     if wanted:
         checks.append(lambda job: wanted <= set(wire.tags(job)))
     return lambda job: all(check(job) for check in checks)
-
-
-def _params(job: LabJob, request: web.Request, default: str) -> dict[str, Any]:
-    """What was submitted, unless the caller leaves it out; the list leaves it out by default, a single job does not."""
-    excluded = request.query.get("exclude_params", default).lower() == "true"
-    return {} if excluded else {"params": wire.parameters(job)}
 
 
 def _version(request: web.Request) -> str:

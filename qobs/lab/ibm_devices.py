@@ -16,6 +16,7 @@ from functools import cached_property
 from importlib import resources
 from typing import Any
 
+from qobs.lab.circuits import MOST_QUBITS, Noise
 from qobs.lab.world import Cloud, LabBackend
 
 Body = dict[str, Any]
@@ -37,6 +38,13 @@ _SPREADS = {
 """Relative spread (log-normal sigma) of a value from one calibration to the next; other values stay."""
 
 
+_PLACES = 6
+"""Chains of good qubits that jobs are placed on."""
+
+_USABLE = 0.06
+"""Largest error of a gate or reading that a chain is made of."""
+
+
 def iso(at: datetime) -> str:
     """A time as IBM's service writes it.
 
@@ -55,6 +63,56 @@ def load(kind: str, backend: str) -> Body:
     return body | {"backend_name": backend}
 
 
+class _Figures:
+    """What a properties body says of errors: by qubit and by pair."""
+
+    def __init__(self, body: Body) -> None:
+        self.misread = {qubit: _misread(parameters) for qubit, parameters in enumerate(body["qubits"])}
+        errors = {(gate["gate"], *gate["qubits"]): _value(gate["parameters"], "gate_error") for gate in body["gates"]}
+        self.one = {key[1]: error for key, error in errors.items() if key[0] == "sx"}
+        self.two: dict[tuple[int, int], float] = {}
+        for key, error in errors.items():
+            if key[0] == "cz":
+                low, high = sorted(key[1:])
+                self.two[low, high] = error
+        self._next: dict[int, list[int]] = {}
+        for low, high in self.two:
+            self._next.setdefault(low, []).append(high)
+            self._next.setdefault(high, []).append(low)
+
+    def chain(self, begun: tuple[int, ...], taken: set[int]) -> tuple[int, ...]:
+        """A way on from ``begun`` over usable neighbours to 5 qubits, the best one tried first; empty where there is none."""
+        if len(begun) == MOST_QUBITS:
+            return begun
+        here = begun[-1]
+        ahead = [qubit for qubit in self._next.get(here, ()) if qubit not in taken and qubit not in begun]
+        for qubit in sorted(ahead, key=lambda there: (self._error(here, there), there)):
+            if self._error(here, qubit) < _USABLE and (found := self.chain((*begun, qubit), taken)):
+                return found
+        return ()
+
+    def _error(self, here: int, there: int) -> float:
+        return max(self.two[min(here, there), max(here, there)], self.one.get(there, 1.0), *self.misread[there])
+
+    def noise(self, physical: tuple[int, ...]) -> Noise:
+        """The figures by place in the chain."""
+        pairs = {(place, place + 1): tuple(sorted(physical[place : place + 2])) for place in range(len(physical) - 1)}
+        return Noise(
+            {place: self.one[qubit] for place, qubit in enumerate(physical)},
+            {pair: self.two[low, high] for pair, (low, high) in pairs.items()},
+            {place: self.misread[qubit] for place, qubit in enumerate(physical)},
+        )
+
+
+def _misread(parameters: list[Body]) -> tuple[float, float]:
+    return _value(parameters, "prob_meas1_prep0"), _value(parameters, "prob_meas0_prep1")
+
+
+def _value(parameters: list[Body], name: str) -> float:
+    """A figure by its name; 1, the worst, where it is missing."""
+    return next((float(parameter["value"]) for parameter in parameters if parameter["name"] == name), 1.0)
+
+
 @dataclass
 class Device:
     """One emulated device: what its configuration and properties say at a given time."""
@@ -62,6 +120,7 @@ class Device:
     backend: LabBackend
     seed: int
     _served: dict[datetime, bytes] = field(default_factory=dict)
+    _noisy: dict[datetime, _Figures] = field(default_factory=dict)
 
     @cached_property
     def configuration(self) -> Body:
@@ -80,6 +139,33 @@ class Device:
                 self._served.pop(next(iter(self._served)))
             self._served[at] = json.dumps(self._calibrated(at), separators=(",", ":")).encode()
         return self._served[at]
+
+    @cached_property
+    def chains(self) -> tuple[tuple[int, ...], ...]:
+        """Chains of 5 coupled qubits whose figures in the snapshot are good, none of them sharing a qubit."""
+        figures = _Figures(self._snapshot)
+        found: list[tuple[int, ...]] = []
+        taken: set[int] = set()
+        for start in sorted(figures.misread, key=lambda qubit: sum(figures.misread[qubit])):
+            chain = figures.chain((start,), taken) if start not in taken else ()
+            found += [chain] if chain else []
+            taken.update(chain)
+            if len(found) == _PLACES:
+                break
+        return tuple(found)
+
+    def place(self, job_id: str, width: int) -> tuple[int, ...]:
+        """The hardware qubits that a job's circuit of ``width`` qubits runs on."""
+        return random.Random(f"{job_id}:place").choice(self.chains)[:width]
+
+    def noise(self, physical: tuple[int, ...], at: datetime) -> Noise:
+        """Errors of a chain by the calibration in force at ``at``, whether or not it was published."""
+        calibrated = self.backend.calibrated_at(at)
+        if calibrated not in self._noisy:
+            while len(self._noisy) >= 4:
+                self._noisy.pop(next(iter(self._noisy)))
+            self._noisy[calibrated] = _Figures(self._calibrated(calibrated))
+        return self._noisy[calibrated].noise(physical)
 
     def _calibrated(self, at: datetime) -> Body:
         draw = random.Random(f"{self.seed}:{self.backend.name}:{at.isoformat()}")

@@ -5,11 +5,15 @@ Every function is pure: the same plan, time and API version give the same body.
 
 from __future__ import annotations
 
+import base64
 import math
-import random
+import zlib
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
+from qobs.lab.circuit_texts import openqasm3
+from qobs.lab.circuits import LabCircuit, Noise, by_register, circuit_of, outcomes
 from qobs.lab.ibm_devices import Device, iso
 from qobs.lab.world import Cloud, LabJob
 from qobs.model import JobState
@@ -97,7 +101,7 @@ def job_body(job: LabJob, now: datetime, version: str) -> Body:
         "tags": tags(job),
         "user_id": "IBMid-0000000000",
         "usage": usage(job, now, version),
-        "private": False,
+        "private": job.private,
         "estimated_running_time_seconds": round((job.ended_at - (job.started_at or job.ended_at)).total_seconds(), 1),
         "calibration_id": None,
     }
@@ -114,13 +118,18 @@ def tags(job: LabJob) -> list[str]:
     return [f"exp:{job.experiment}", f"prio:{job.priority}", f"team:{job.team}", f"workload:{job.workload}"]
 
 
-def parameters(job: LabJob) -> Body:
-    """What was submitted: a GHZ circuit of the job's size, in OpenQASM 3."""
-    n = job.qubits
-    lines = ["OPENQASM 3.0;", 'include "stdgates.inc";', f"bit[{n}] meas;", f"qubit[{n}] q;", "h q[0];"]
-    lines += [f"cx q[{i}], q[{i + 1}];" for i in range(n - 1)]
-    lines += [f"meas[{i}] = measure q[{i}];" for i in range(n)]
-    return {"pubs": [["\n".join(lines), None, job.shots]], "options": {}, "support_qiskit": False, "version": 2}
+def parameters(job: LabJob, device: Device) -> Body:
+    """What was submitted: the job's circuits on their physical qubits, in OpenQASM 3."""
+    texts = [
+        openqasm3(circuit, device.place(job.id, circuit.qubits)) for circuit in map(partial(circuit_of, job), range(job.circuits))
+    ]
+    pubs = [[text, None, job.shots] if program(job) == PROGRAMS[0] else [text, {"ZZ": 1.0}, None] for text in texts]
+    return {"pubs": pubs, "options": {}, "support_qiskit": typed(job), "version": 2}
+
+
+def typed(job: LabJob) -> bool:
+    """Whether the results are in the SDK's typed form: those of one team are."""
+    return job.team == "chemistry"
 
 
 def metrics(job: LabJob, now: datetime, version: str) -> Body:
@@ -148,21 +157,71 @@ def metrics(job: LabJob, now: datetime, version: str) -> Body:
     return body | {"bss": {"seconds": body["usage"]["seconds"]}}
 
 
-def samples(job: LabJob, seed: int) -> list[str]:
-    """Measured outcomes of the GHZ circuit: both branches, and each bit read wrong once in fifty."""
-    draw = random.Random(f"{seed}:{job.id}:samples")
-    ones = (1 << job.qubits) - 1
-    return [hex((ones if draw.random() < 0.5 else 0) ^ _flips(job.qubits, draw)) for _ in range(job.shots)]
+def samples(job: LabJob, device: Device, cloud: Cloud, index: int = 0) -> list[int]:
+    """Measured outcomes of one circuit, one per shot: classical bit 0 is the lowest, the registers follow one another."""
+    circuit, at = circuit_of(job, index), job.started_at or job.ended_at
+    noise = Noise() if device.backend.simulator else device.noise(device.place(job.id, circuit.qubits), at)
+    seed = f"{cloud.seed}:{job.id}:{index}:samples"
+    return outcomes(circuit, noise, shots=job.shots, seed=seed, trouble=cloud.trouble(job.backend, at))
 
 
-def _flips(bits: int, draw: random.Random) -> int:
-    return sum(1 << bit for bit in range(bits) if draw.random() < 0.02)
+def results(job: LabJob, device: Device, cloud: Cloud) -> Body:
+    """A job's results in the form that its submitter asked for; an estimator's are the mean parity of its circuits."""
+    measured = [samples(job, device, cloud, index) for index in range(job.circuits)]
+    if program(job) != PROGRAMS[0]:
+        parities = [sum(1 - 2 * (outcome.bit_count() % 2) for outcome in each) / max(len(each), 1) for each in measured]
+        return {
+            "results": [{"data": {"evs": parity, "stds": 0.0}, "metadata": {}} for parity in parities],
+            "metadata": {"version": 2},
+        }
+    registers = [_by_register(circuit_of(job, index), each) for index, each in enumerate(measured)]
+    return _typed_results(registers) if typed(job) else _plain_results(registers)
 
 
-def results(job: LabJob, seed: int) -> Body:
-    """The plain REST form of a sampler's results."""
-    data = {"meas": {"samples": samples(job, seed), "num_bits": job.qubits}}
-    return {"results": [{"data": data, "metadata": {}}], "metadata": {"version": 2}}
+Registers = list[tuple[str, int, list[int]]]
+"""Name, bits and samples of each register."""
+
+
+def _by_register(circuit: LabCircuit, measured: list[int]) -> Registers:
+    columns = zip(*(by_register(circuit, outcome) for outcome in measured), strict=True)
+    listed = list(columns) or [() for _ in circuit.registers]
+    return [(name, size, list(column)) for (name, size), column in zip(circuit.registers, listed, strict=True)]
+
+
+def _plain_results(measured: list[Registers]) -> Body:
+    """The plain REST form: hexadecimal samples."""
+    data = [
+        {name: {"samples": list(map(hex, each)), "num_bits": bits} for name, bits, each in registers} for registers in measured
+    ]
+    return {"results": [{"data": each, "metadata": {}} for each in data], "metadata": {"version": 2}}
+
+
+def _typed_results(measured: list[Registers]) -> Body:
+    """The SDK's form: arrays of bits as packed NumPy files."""
+    pubs = [_object("SamplerPubResult", {"data": _data_bin(registers), "metadata": {}}) for registers in measured]
+    return _object("PrimitiveResult", {"pub_results": pubs, "metadata": {"version": 2}})
+
+
+def _data_bin(registers: Registers) -> Body:
+    fields = {
+        name: _object("BitArray", {"array": _object("ndarray", _packed(samples, bits)), "num_bits": bits})
+        for name, bits, samples in registers
+    }
+    return _object("DataBin", {"field_names": list(fields), "shape": [], "fields": fields})
+
+
+def _object(kind: str, value: object) -> Body:
+    return {"__type__": kind, "__value__": value}
+
+
+def _packed(samples: list[int], bits: int) -> str:
+    """Base64 of zlib of a NumPy file of shape (shots, bytes), each number big-endian."""
+    width = -(-bits // 8)
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({len(samples)}, {width}), }}"
+    header += " " * (-(len(header) + 11) % 64) + "\n"
+    data = b"".join(sample.to_bytes(width, "big") for sample in samples)
+    file = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + data
+    return base64.b64encode(zlib.compress(file)).decode()
 
 
 def backend_body(device: Device, cloud: Cloud, now: datetime, *, wait: bool) -> Body:

@@ -210,7 +210,8 @@ class _Service:
 
     def _row(self, backend: LabBackend, now: datetime) -> wire.Json:
         queued = self.cloud.queue_length(backend.name, now)
-        return wire.backend_row(backend, now, queued=queued, status=self.statuses.get(backend.name, "available"))
+        status, published = self.statuses.get(backend.name, "available"), self.cloud.calibrated_at(backend, now)
+        return wire.backend_row(backend, now, queued=queued, status=status, calibrated_at=published)
 
     def _backend(self, name: str) -> LabBackend:
         backend = self.cloud.backend(name)
@@ -236,7 +237,7 @@ class _Service:
         backend = self._backend(request.match_info["backend"])
         if backend.simulator:
             raise _ApiError(404, "No characterization found")
-        return _json(wire.characterization(backend, backend.calibrated_at(self.clock.now()), self.cloud.seed))
+        return _json(wire.characterization(backend, self.cloud.calibrated_at(backend, self.clock.now()), self.cloud.seed))
 
     async def characterization(self, request: web.Request) -> web.Response:
         """One characterization by id."""
@@ -249,7 +250,7 @@ class _Service:
 
     def _calibrated(self, backend: LabBackend, begin: datetime, end: datetime) -> list[datetime]:
         times: list[datetime] = []
-        at = backend.calibrated_at(min(end, self.clock.now()))
+        at = min(backend.calibrated_at(end), self.cloud.calibrated_at(backend, self.clock.now()))
         while not backend.simulator and at >= max(begin, self.cloud.begins_at - HISTORY):
             times.append(at)
             at -= backend.calibration_every
@@ -282,18 +283,22 @@ class _Service:
         job, _ = self._find(request.match_info["id"])
         return _json(wire.cost(job, self._backend(job.backend), self.clock.now()))
 
+    def _probabilities(self, job: LabJob) -> dict[str, float]:
+        return wire.probabilities(job, self._backend(job.backend), self.cloud)
+
     async def probabilities(self, request: web.Request) -> web.Response:
         """Decimal outcome to probability."""
-        return _json(wire.probabilities(self._finished(request)))
+        return _json(self._probabilities(self._finished(request)))
 
     async def aggregated(self, request: web.Request) -> web.Response:
         """Probabilities of each child, by its id."""
         job = self._finished(request)
-        return _json({child.id: wire.probabilities(child) for child in wire.children(job)})
+        return _json({child.id: self._probabilities(child) for child in wire.children(job)})
 
     async def artifact(self, request: web.Request) -> web.Response:
         """A result artifact of the September shape."""
-        body = wire.artifact(self._finished(request), request.match_info["artifact"])
+        job = self._finished(request)
+        body = wire.artifact(job, self._backend(job.backend), self.cloud, request.match_info["artifact"])
         if body is None:
             raise _ApiError(404, "Artifact not found")
         return _json(body)

@@ -41,6 +41,7 @@ class LabJob:
     workload: str = "production"
     batch: str | None = None
     cost: float = 0.0
+    private: bool = False
 
     def state(self, now: datetime) -> JobState | None:
         """State at ``now``; None before submission."""
@@ -72,9 +73,33 @@ class LabBackend:
         return epoch + ((now - epoch) // self.calibration_every) * self.calibration_every
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """What is wrong with one backend's results or calibrations from ``since`` (until ``until``) on.
+
+    ``noise_factor`` multiplies every error of its gates and readings, ``flipped_bit`` is a classical bit that is always read
+    wrong, ``reversed_bits`` turns the order of the bits around, ``stale`` stops the publication of new calibrations.
+    """
+
+    backend: str
+    since: datetime
+    until: datetime | None = None
+    noise_factor: float = 1.0
+    flipped_bit: int | None = None
+    reversed_bits: bool = False
+    stale: bool = False
+
+    def covers(self, backend: str, at: datetime) -> bool:
+        """Whether it is at work on ``backend`` at ``at``."""
+        return backend == self.backend and self.since <= at and (self.until is None or at < self.until)
+
+
 @dataclass
 class Cloud:
-    """One provider's jobs and backends. ``failures`` are the (code, message) pairs its failed jobs draw from."""
+    """One provider's jobs and backends. ``failures`` are the (code, message) pairs its failed jobs draw from.
+
+    ``troubles`` may be changed at any time; of several that cover one moment the last one counts.
+    """
 
     name: str
     backends: tuple[LabBackend, ...]
@@ -83,6 +108,7 @@ class Cloud:
     failures: tuple[tuple[str, str], ...] = (("internal", "internal error"),)
     uuid_ids: bool = True
     generate: bool = True
+    troubles: list[Trouble] = field(default_factory=list)
     _jobs: dict[str, LabJob] = field(default_factory=dict)
     _order: list[tuple[datetime, str]] = field(default_factory=list)
     _free_at: dict[str, datetime] = field(default_factory=dict)
@@ -92,6 +118,15 @@ class Cloud:
     def backend(self, name: str) -> LabBackend | None:
         """The backend of that name, None if this cloud has none such."""
         return next((backend for backend in self.backends if backend.name == name), None)
+
+    def trouble(self, backend: str, at: datetime) -> Trouble | None:
+        """What is wrong with ``backend`` at ``at``; None: nothing."""
+        return next((each for each in reversed(self.troubles) if each.covers(backend, at)), None)
+
+    def calibrated_at(self, backend: LabBackend, now: datetime) -> datetime:
+        """Time of the last calibration that is published at ``now``; the processor itself is calibrated in any case."""
+        trouble = self.trouble(backend.name, now)
+        return backend.calibrated_at(trouble.since if trouble is not None and trouble.stale else now)
 
     def add(self, job: LabJob) -> LabJob:
         """Plan one job (tests plan their own), or replace the plan of the same id."""
@@ -158,7 +193,8 @@ class Cloud:
             outcome, failure = JobState.FAILED, draw.choice(self.failures)
         elif fate < backend.failure_ratio + 0.01:
             outcome = JobState.CANCELLED
-        qubits = draw.randint(2, min(12, backend.qubits))
+        # Few enough to be simulated exactly (qobs.lab.circuits).
+        qubits = 2 + draw.randint(2, min(12, backend.qubits)) % 4
         experiment = draw.choice(("vqe-h2", "qaoa-maxcut", "ghz-benchmark", "kernel-svm"))
         return LabJob(
             id=str(uuid.UUID(int=draw.getrandbits(128), version=4)) if self.uuid_ids else f"d{draw.getrandbits(95):019x}"[:20],

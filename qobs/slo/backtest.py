@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
+from qobs.exclusion import Exclusion
 from qobs.slo import cusum
 from qobs.slo.alerts import EVIDENCE_TIER, PairWatch, has_evidence_tier, tolerated
 from qobs.slo.burn import Part, Subject, width
@@ -25,7 +26,7 @@ from qobs.slo.composite import Events, flat, subject_of
 from qobs.slo.evaluate import timestamp
 from qobs.slo.exclusions import Spans, covering
 from qobs.slo.history import micros, moment_of
-from qobs.slo.objective import Exclusion, Fired, Objective, Pair, Severity
+from qobs.slo.objective import Fired, Objective, Pair, Severity
 
 LOOK_INTERVAL = timedelta(seconds=30)
 """How often objectives are looked at: that of the generated rules."""
@@ -110,7 +111,7 @@ def _as_fired(objective: Objective, severity: Severity, tier: str, span: Span) -
     )
 
 
-def _pair_held(objective: Objective, subject: Subject, pair: Pair, spans: Spans, looks: Looks) -> list[Span]:
+def _pair_held(objective: Objective, subject: Subject[Part], pair: Pair, spans: Spans, looks: Looks) -> list[Span]:
     """When the pair was active: looked at whenever an event came, or left one of the windows that decide."""
     watch = PairWatch(objective, subject, pair)
     delays = [0, width(pair.long), width(pair.short), *([width(CLUSTER_WINDOW)] if watch.clustered else [])]

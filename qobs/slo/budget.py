@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from fractions import Fraction
 from math import exp, floor, lgamma, log
+from typing import NamedTuple
 
-from qobs.slo.burn import Subject, width
+from qobs.slo.burn import Stream, Subject, width
 from qobs.slo.calendar import period
-from qobs.slo.clustering import Clustering
+from qobs.slo.cusum import YOUNGEST_HISTORY
 from qobs.slo.history import Tally, micros, moment_of
 from qobs.slo.objective import Budgeting, BudgetReading, Calendar, Objective
 from qobs.stats import Interval, jeffreys_interval
@@ -37,34 +38,64 @@ def span(objective: Objective, at: datetime) -> tuple[datetime, datetime]:
     return at - objective.window.length, at
 
 
-def sums(objective: Objective, subject: Subject, at: datetime) -> tuple[Tally, ...]:
+def sums(objective: Objective, subject: Subject[Stream], at: datetime) -> tuple[Tally, ...]:
     """Sums of each part over the period so far: (at - P, at] of a rolling one, [from, at] of a calendar one."""
-    begin = micros(span(objective, at)[0])
-    return subject.between(begin - 1 if isinstance(objective.window, Calendar) else begin, micros(at))
+    now = micros(at)
+    if isinstance(objective.window, Calendar):
+        begin = micros(span(objective, at)[0])
+        return tuple(part.since(begin, now) for part in subject.parts)
+    return subject.within(width(objective.window.length), now)
 
 
-def budget_reading(objective: Objective, subject: Subject, at: datetime) -> BudgetReading:
-    """The budget of the period that holds ``at``, with a forecast."""
+class Outlook(NamedTuple):
+    """What costs the most to tell of a budget: bounds and probability, as in :class:`BudgetReading`."""
+
+    low: float | None
+    high: float | None
+    exhaustion_probability: float | None
+
+
+def outlook(objective: Objective, subject: Subject[Stream], tallies: Sequence[Tally], at: datetime) -> Outlook:
+    """Bounds and probability at ``at``; ``tallies`` as :func:`sums` tells them."""
+    bounds = _bounds(objective, subject, tallies, at) if any(tally.total for tally in tallies) else None
+    return Outlook(
+        low=None if bounds is None else bounds.low,
+        high=None if bounds is None else bounds.high,
+        exhaustion_probability=(
+            _probability(objective, subject, tallies, at) if isinstance(objective.window, Calendar) else None
+        ),
+    )
+
+
+def budget_reading(
+    objective: Objective,
+    subject: Subject[Stream],
+    at: datetime,
+    *,
+    tallies: Sequence[Tally] | None = None,
+    known: Outlook | None = None,
+) -> BudgetReading:
+    """The budget of the period that holds ``at``. What is given of ``tallies`` (:func:`sums`) and ``known`` is not worked out."""
     begin, end = span(objective, at)
-    tallies = sums(objective, subject, at)
+    tallies = sums(objective, subject, at) if tallies is None else tallies
     burn = subject.burn(tallies)
-    bounds = None if burn is None else _bounds(objective, subject, tallies, at)
+    found = outlook(objective, subject, tallies, at) if known is None else known
     calendar = isinstance(objective.window, Calendar)
     return BudgetReading(
         total=float(sum((Fraction(tally.total, tally.scale) for tally in tallies), Fraction(0))),
         bad=float(sum((Fraction(tally.bad, tally.scale) for tally in tallies), Fraction(0))),
         remaining_ratio=1.0 if burn is None else float(1 - burn),
-        low=None if bounds is None else bounds.low,
-        high=None if bounds is None else bounds.high,
+        low=found.low,
+        high=found.high,
         exhausted_in_seconds=_exhausted_in(objective, subject, tallies, at),
-        exhaustion_probability=_probability(objective, subject, tallies, at) if calendar else None,
+        exhaustion_probability=found.exhaustion_probability,
         ideal_remaining_ratio=1.0 - (at - begin) / (end - begin) if calendar else None,
         period_from=begin,
         period_to=end,
     )
 
 
-def _bounds(objective: Objective, subject: Subject, tallies: Sequence[Tally], at: datetime) -> Interval | None:
+def _bounds(objective: Objective, subject: Subject[Stream], tallies: Sequence[Tally], at: datetime) -> Interval | None:
     """Bounds of the remaining ratio; a composite's are those of its members, joined as its burn is joined."""
     if objective.budgeting is Budgeting.RATIO_TIMESLICES:
         return None
@@ -72,7 +103,7 @@ def _bounds(objective: Objective, subject: Subject, tallies: Sequence[Tally], at
     for part, tally in zip(subject.parts, tallies, strict=True):
         if not tally.total:
             continue
-        effect = Clustering(part.history.entries).at(micros(at))
+        effect = part.effects().at(micros(at))
         n, k = tally.effective
         ratio = jeffreys_interval(bad=k / effect, total=max(n, k) / effect)
         lows.append((float(part.weight), ratio.low / float(part.budget)))
@@ -86,13 +117,12 @@ def _joined(burns: Sequence[tuple[float, float]], worst_of: bool) -> float:
     return sum(weight * burn for weight, burn in burns) / sum(weight for weight, _ in burns)
 
 
-def _exhausted_in(objective: Objective, subject: Subject, tallies: Sequence[Tally], at: datetime) -> float | None:
+def _exhausted_in(objective: Objective, subject: Subject[Stream], tallies: Sequence[Tally], at: datetime) -> float | None:
     """Seconds until nothing is left at the present pace: 0 where nothing is, None where nothing fails."""
     burn = subject.burn(tallies)
     if burn is not None and burn >= 1:
         return 0.0
-    now = micros(at)
-    recent = subject.between(now - width(PACE_WINDOW), now)
+    recent = subject.within(width(PACE_WINDOW), micros(at))
     pace = subject.burn(recent)
     if not pace or burn is None:
         return None
@@ -103,7 +133,7 @@ def _exhausted_in(objective: Objective, subject: Subject, tallies: Sequence[Tall
     return float(left / Fraction(recent[0].bad, PACE_WINDOW // timedelta(seconds=1)))
 
 
-def _probability(objective: Objective, subject: Subject, tallies: Sequence[Tally], at: datetime) -> float | None:
+def _probability(objective: Objective, subject: Subject[Stream], tallies: Sequence[Tally], at: datetime) -> float | None:
     """P(exhausted at the period's end); None for composites of several streams, and before the first event."""
     if len(subject.parts) > 1 or not tallies[0].total:
         return None
@@ -115,26 +145,27 @@ def _probability(objective: Objective, subject: Subject, tallies: Sequence[Tally
     return exhaustion_probability(events=tally.events, failed=failed, further=further, budget=subject.parts[0].budget)
 
 
-def _further_events(objective: Objective, subject: Subject, tally: Tally, at: datetime) -> int | None:
+def _further_events(objective: Objective, subject: Subject[Stream], tally: Tally, at: datetime) -> int | None:
     """Events still to expect in this calendar period: the mean of the same rest of the last four periods that have data.
 
-    In the first period it is the rate so far, carried on. None at the very start of it.
+    In the first period it is the rate so far, carried on; what began less than an hour ago is taken to have had the hour, or
+    one event a second old would promise millions. None at the very start.
     """
-    window, history = objective.window, subject.parts[0].history
+    window, stream = objective.window, subject.parts[0]
     assert isinstance(window, Calendar)
     begin, end = period(window, at)
     elapsed, rests = at - begin, []
     earlier = begin
     for _ in range(SEASONS):
         since, until = period(window, earlier - timedelta(microseconds=1))
-        if not history.times or history.times[0] >= micros(until):
+        if stream.began is None or stream.began >= micros(until):
             break
-        rests.append(history.between(min(micros(since + elapsed), micros(until) - 1), micros(until) - 1).events)
+        rests.append(stream.stretch(min(micros(since + elapsed) + 1, micros(until)), micros(until)).events)
         earlier = since
     if rests:
         return round(sum(rests) / len(rests))
-    seen = at - max(begin, moment_of(history.times[0]))
-    return round(tally.events * ((end - at) / seen)) if seen > timedelta() else None
+    seen = timedelta() if stream.began is None else at - max(begin, moment_of(stream.began))
+    return round(tally.events * ((end - at) / max(seen, YOUNGEST_HISTORY))) if seen > timedelta() else None
 
 
 def exhaustion_probability(*, events: int, failed: Fraction, further: int, budget: Fraction) -> float:

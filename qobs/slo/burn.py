@@ -13,7 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
+from typing import Generic, Protocol, TypeVar
 
+from qobs.slo import cusum
+from qobs.slo.clustering import Clustering
 from qobs.slo.history import MICROSECOND, History, Tally
 from qobs.slo.objective import Calendar, Objective, Pair, Severity, WindowReading
 
@@ -32,29 +35,134 @@ _NOMINAL = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800, "M": 30 * 86_400, "Q"
 _SHORTEST_ABSENCE = timedelta(minutes=10)
 
 
+class Effects(Protocol):
+    """The design effect of a stream's events, moment by moment."""
+
+    def at(self, moment: int) -> float:
+        """Design effect at ``moment``, in microseconds; moments must not go back."""
+        ...
+
+
+class Stream(Protocol):
+    """One stream of judged events with its own error budget: a file's, or one that is counted while it happens.
+
+    All moments and lengths are in microseconds. What is asked lies at or before the moment of looking.
+    """
+
+    @property
+    def budget(self) -> Fraction:
+        """Error budget as a ratio, in (0, 1)."""
+        ...
+
+    @property
+    def weight(self) -> Fraction:
+        """What the stream counts inside a composite, > 0."""
+        ...
+
+    @property
+    def began(self) -> int | None:
+        """When the first event came; None before it."""
+        ...
+
+    @property
+    def clustered(self) -> bool:
+        """Whether some events share their fate."""
+        ...
+
+    def within(self, length: int, at: int) -> Tally:
+        """Sums over the window of ``length`` that ends at ``at``."""
+        ...
+
+    def exceeds(self, length: int, at: int, limit: Fraction) -> bool:
+        """Whether the error ratio of that window lies strictly above ``limit``, exactly; without events it does not."""
+        ...
+
+    def since(self, begin: int, at: int) -> Tally:
+        """Sums over [``begin``, ``at``]: a calendar period so far."""
+        ...
+
+    def stretch(self, begin: int, end: int) -> Tally:
+        """Sums over [``begin``, ``end``): a part of an earlier period."""
+        ...
+
+    def last(self, count: int, at: int) -> Tally:
+        """Sums over the last ``count`` entries at or before ``at``; fewer where there are fewer."""
+        ...
+
+    def effects(self) -> Effects:
+        """The design effect, from now on."""
+        ...
+
+    def fires(self, at: int, phi: float) -> bool:
+        """Whether the stream's CUSUM is firing at ``at``; ``phi`` as in :func:`qobs.slo.cusum.limit`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One stream of events with its own error budget. ``weight`` > 0 counts inside a composite."""
+    """A stream whose events are all at hand."""
 
     history: History
     budget: Fraction
     weight: Fraction = Fraction(1)
 
+    @property
+    def began(self) -> int | None:
+        """When the first event came; None before it."""
+        return self.history.times[0] if self.history.times else None
+
+    @property
+    def clustered(self) -> bool:
+        """Whether some events have a group."""
+        return any(entry.group for entry in self.history.entries)
+
+    def within(self, length: int, at: int) -> Tally:
+        """Sums over (``at`` - ``length``, ``at``]."""
+        return self.history.between(at - length, at)
+
+    def exceeds(self, length: int, at: int, limit: Fraction) -> bool:
+        """The same compared with ``limit``: fast, for it is asked most."""
+        return self.history.exceeds(at - length, at, limit)
+
+    def since(self, begin: int, at: int) -> Tally:
+        """Sums over [``begin``, ``at``]."""
+        return self.history.between(begin - 1, at)
+
+    def stretch(self, begin: int, end: int) -> Tally:
+        """Sums over [``begin``, ``end``)."""
+        return self.history.between(begin - 1, end - 1)
+
+    def last(self, count: int, at: int) -> Tally:
+        """Sums over the last ``count`` entries at or before ``at``."""
+        return self.history.last(count, at)
+
+    def effects(self) -> Clustering:
+        """That of the last 30 days."""
+        return Clustering(self.history.entries)
+
+    def fires(self, at: int, phi: float) -> bool:
+        """Whether a CUSUM of all events up to ``at`` is firing."""
+        entries = self.history.entries[: self.history.place(at)]
+        return cusum.state_at(entries, at, budget=float(self.budget), phi=phi).firing
+
+
+StreamT_co = TypeVar("StreamT_co", bound=Stream, covariant=True)
+
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Generic[StreamT_co]):
     """What an objective measures: one part, or the members of a composite."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[StreamT_co, ...]
     worst_of: bool = False
 
-    def between(self, after: int, upto: int) -> tuple[Tally, ...]:
-        """Sums of each part over (``after``, ``upto``], in microseconds."""
-        return tuple(part.history.between(after, upto) for part in self.parts)
+    def within(self, length: int, at: int) -> tuple[Tally, ...]:
+        """Sums of each part over the window of ``length`` that ends at ``at``, in microseconds."""
+        return tuple(part.within(length, at) for part in self.parts)
 
-    def last(self, count: int, upto: int) -> tuple[Tally, ...]:
-        """Sums of each part over its last ``count`` entries at or before ``upto``."""
-        return tuple(part.history.last(count, upto) for part in self.parts)
+    def last(self, count: int, at: int) -> tuple[Tally, ...]:
+        """Sums of each part over its last ``count`` entries at or before ``at``."""
+        return tuple(part.last(count, at) for part in self.parts)
 
     def burn(self, tallies: Sequence[Tally]) -> Fraction | None:
         """Exact burn rate; None where no part had events."""
@@ -77,14 +185,26 @@ class Subject:
         return burn is not None and burn > factor
 
 
-def reading(subject: Subject, tallies: Sequence[Tally], budget: Fraction) -> WindowReading:
+def reading(subject: Subject[Stream], tallies: Sequence[Tally], budget: Fraction) -> WindowReading:
     """Counts and ratios of one window. A composite's error ratio is its burn times its own budget."""
+    if len(tallies) == 1:
+        return _single(tallies[0], subject.parts[0].budget, budget)
     burn = subject.burn(tallies)
     good = float(sum((Fraction(tally.good, tally.scale) for tally in tallies), Fraction(0)))
     bad = float(sum((Fraction(tally.bad, tally.scale) for tally in tallies), Fraction(0)))
     total = float(sum((Fraction(tally.total, tally.scale) for tally in tallies), Fraction(0)))
     ratio = None if burn is None else float(burn * budget)
     return WindowReading(good=good, bad=bad, total=total, error_ratio=ratio, burn_rate=None if burn is None else float(burn))
+
+
+def _single(tally: Tally, own: Fraction, budget: Fraction) -> WindowReading:
+    """The same of a single stream: a division of whole numbers is rounded once, as a fraction is, at a tenth of the cost."""
+    total, scale = tally.total, tally.scale
+    counts = {"good": tally.good / scale, "bad": tally.bad / scale, "total": total / scale}
+    if not total:
+        return WindowReading(**counts, error_ratio=None, burn_rate=None)
+    over, under = tally.bad * own.denominator, total * own.numerator
+    return WindowReading(**counts, error_ratio=(over * budget.numerator) / (under * budget.denominator), burn_rate=over / under)
 
 
 def nominal_length(objective: Objective) -> timedelta:

@@ -16,9 +16,10 @@ coefficient in the one-way random effects model", International Statistical Revi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from math import fsum
+from typing import NamedTuple
 
 from qobs.slo.history import MICROSECOND, Entry
 
@@ -30,6 +31,51 @@ FEWEST_BATCHES = 20
 
 CAUTIOUS_EFFECT = 2.0
 """Smallest design effect while batches are few."""
+
+
+class Sizes(NamedTuple):
+    """All that the design effect is made of: events and failures, and by size of batch how many there are of it.
+
+    ``squares_by_size`` are the sums of the squared failures of the batches of a size. An event that stands alone is a batch of 1.
+    """
+
+    events: int
+    bad: int
+    batches_by_size: Mapping[int, int]
+    squares_by_size: Mapping[int, int]
+
+    @property
+    def mean_size(self) -> float:
+        """Size of the batch that an event finds itself in, on average: 1 where all stand alone, or there are none."""
+        if not self.events:
+            return 1.0
+        return sum(size * size * batches for size, batches in self.batches_by_size.items()) / self.events
+
+    @property
+    def icc(self) -> float | None:
+        """Correlation of two events of one batch, in [0, 1]. None where the data cannot tell."""
+        count, events = sum(self.batches_by_size.values()), self.events
+        if count < 2 or events == count:
+            return None
+        squares = fsum(self.squares_by_size[size] / size for size in sorted(self.squares_by_size))
+        between = (squares - self.bad * self.bad / events) / (count - 1)
+        within = (self.bad - squares) / (events - count)
+        usual = (events - self.mean_size) / (count - 1)
+        spread = between + (usual - 1.0) * within
+        if self.bad in (0, events) or spread <= 0.0:
+            return None
+        return min(1.0, max(0.0, (between - within) / spread))
+
+    @property
+    def design_effect(self) -> float:
+        """Events of these batches that tell as much as one independent event; at least 1."""
+        mean_size = self.mean_size
+        if mean_size == 1.0:
+            return 1.0
+        icc = self.icc
+        effect = mean_size if icc is None else 1.0 + (mean_size - 1.0) * icc
+        real = sum(batches for size, batches in self.batches_by_size.items() if size > 1)
+        return effect if real >= FEWEST_BATCHES else max(effect, min(CAUTIOUS_EFFECT, mean_size))
 
 
 class Batches:
@@ -74,37 +120,23 @@ class Batches:
             del self._batches_by_size[size], self._squares_by_size[size]
 
     @property
+    def _sizes(self) -> Sizes:
+        return Sizes(self.events, self.bad, self._batches_by_size, self._squares_by_size)
+
+    @property
     def mean_size(self) -> float:
-        """Size of the batch that an event finds itself in, on average: 1 where all stand alone, or there are none."""
-        if not self.events:
-            return 1.0
-        return sum(size * size * batches for size, batches in self._batches_by_size.items()) / self.events
+        """As :attr:`Sizes.mean_size`."""
+        return self._sizes.mean_size
 
     @property
     def icc(self) -> float | None:
-        """Correlation of two events of one batch, in [0, 1]. None where the data cannot tell."""
-        count, events = sum(self._batches_by_size.values()), self.events
-        if count < 2 or events == count:
-            return None
-        squares = fsum(self._squares_by_size[size] / size for size in sorted(self._squares_by_size))
-        between = (squares - self.bad * self.bad / events) / (count - 1)
-        within = (self.bad - squares) / (events - count)
-        usual = (events - self.mean_size) / (count - 1)
-        spread = between + (usual - 1.0) * within
-        if self.bad in (0, events) or spread <= 0.0:
-            return None
-        return min(1.0, max(0.0, (between - within) / spread))
+        """As :attr:`Sizes.icc`."""
+        return self._sizes.icc
 
     @property
     def design_effect(self) -> float:
-        """Events of these batches that tell as much as one independent event; at least 1."""
-        mean_size = self.mean_size
-        if mean_size == 1.0:
-            return 1.0
-        icc = self.icc
-        effect = mean_size if icc is None else 1.0 + (mean_size - 1.0) * icc
-        real = sum(batches for size, batches in self._batches_by_size.items() if size > 1)
-        return effect if real >= FEWEST_BATCHES else max(effect, min(CAUTIOUS_EFFECT, mean_size))
+        """As :attr:`Sizes.design_effect`."""
+        return self._sizes.design_effect
 
 
 class Clustering:

@@ -37,7 +37,7 @@ def history_of(events: Iterable[FileEvent], spans: Spans, *, upto: int | None = 
     return History(entries)
 
 
-def subject_of(objective: Objective, events: Events, spans: Spans, *, upto: int) -> Subject:
+def subject_of(objective: Objective, events: Events, spans: Spans, *, upto: int) -> Subject[Part]:
     """What the objective measured up to ``upto``, in microseconds.
 
     Raises:
@@ -61,7 +61,7 @@ def subject_of(objective: Objective, events: Events, spans: Spans, *, upto: int)
     return _composite(objective, _streams(objective, events, spans, upto), spans, upto)
 
 
-def _composite(objective: Objective, streams: Mapping[str, History], spans: Spans, upto: int) -> Subject:
+def _composite(objective: Objective, streams: Mapping[str, History], spans: Spans, upto: int) -> Subject[Part]:
     if objective.budgeting is Budgeting.OCCURRENCES:
         parts = tuple(
             Part(streams[member.name], Fraction(1 - member.target), Fraction(member.weight)) for member in objective.members

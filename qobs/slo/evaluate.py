@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
+from qobs.exclusion import Exclusion
 from qobs.model import window_name
 from qobs.slo.alerts import counts_events, readings
 from qobs.slo.budget import budget_reading, sums
-from qobs.slo.burn import Subject, reading, width, windows_of
-from qobs.slo.clustering import Clustering
+from qobs.slo.burn import Stream, Subject, reading, width, windows_of
 from qobs.slo.composite import Events, subject_of
 from qobs.slo.evidence import fewest_events
 from qobs.slo.exclusions import covering
 from qobs.slo.history import micros
-from qobs.slo.objective import BudgetReading, Calendar, DataState, Evaluation, Exclusion, Objective, WindowReading
+from qobs.slo.objective import BudgetReading, Calendar, DataState, Evaluation, Objective, WindowReading
 
 PERIOD = "period"
 """Name of the window of a calendar period so far; rolling windows are named by their length."""
@@ -52,26 +52,37 @@ def evaluate(
     return Evaluation(
         objective=objective,
         at=at,
-        state=DataState.EXCLUDED if muted else DataState.NO_DATA if source_silent else _state(objective, subject, at),
-        windows=_windows(objective, subject, at),
+        state=state_of(objective, subject, at, muted=muted, silent=source_silent),
+        windows=windows_reading(objective, subject, at),
         budget=budget_reading(objective, subject, at),
         alerts=readings(objective, subject, now, muted=muted),
     )
 
 
-def _windows(objective: Objective, subject: Subject, at: datetime) -> dict[str, WindowReading]:
+def named_windows(objective: Objective) -> tuple[tuple[str, int], ...]:
+    """(name, length in microseconds) of every rolling window that is read for the objective."""
+    return tuple((window_name(window), width(window)) for window in windows_of(objective))
+
+
+def windows_reading(
+    objective: Objective, subject: Subject[Stream], at: datetime, *, asked: Sequence[tuple[str, int]] | None = None
+) -> dict[str, WindowReading]:
+    """Every rolling window of the objective (``asked``: those of :func:`named_windows`), and a calendar period so far."""
     now, budget = micros(at), Fraction(objective.budget)
-    found = {
-        window_name(window): reading(subject, subject.between(now - width(window), now), budget)
-        for window in windows_of(objective)
-    }
+    windows = named_windows(objective) if asked is None else asked
+    found = {name: reading(subject, subject.within(length, now), budget) for name, length in windows}
     if isinstance(objective.window, Calendar):
         found[PERIOD] = reading(subject, sums(objective, subject, at), budget)
     return found
 
 
-def _state(objective: Objective, subject: Subject, at: datetime) -> DataState:
-    """What the period's events can tell. A composite knows as little as the least known of its members that had events."""
+def state_of(objective: Objective, subject: Subject[Stream], at: datetime, *, muted: bool, silent: bool) -> DataState:
+    """What is known: excluded (``muted``), no_data (``silent``), or else what the period's events can tell.
+
+    A composite knows as little as the least known of its members that had events.
+    """
+    if muted or silent:
+        return DataState.EXCLUDED if muted else DataState.NO_DATA
     tallies = sums(objective, subject, at)
     if not any(tally.total for tally in tallies):
         return DataState.NO_TRAFFIC
@@ -79,7 +90,7 @@ def _state(objective: Objective, subject: Subject, at: datetime) -> DataState:
         return DataState.OK
     for part, tally in zip(subject.parts, tallies, strict=True):
         needed = fewest_events(budget=float(part.budget), alpha=objective.sparse.alpha)
-        known = tally.effective[0] / Clustering(part.history.entries).at(micros(at))
+        known = tally.effective[0] / part.effects().at(micros(at))
         if tally.total and known < needed * (1.0 - 1e-9):
             return DataState.INSUFFICIENT_DATA
     return DataState.OK

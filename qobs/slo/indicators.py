@@ -5,16 +5,21 @@ The rules themselves are in :mod:`qobs.slo.verdicts` and :mod:`qobs.slo.tallies`
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from qobs.model import Event, Freshness, Job, JobState, Judgement, Series
+from qobs.model import Count, Event, Freshness, Job, JobState, Judgement, Series
+from qobs.result import VERIFICATIONS_TOTAL, Verification
 from qobs.slo.tallies import Place, Tallies
 from qobs.slo.thresholds import Thresholds
-from qobs.slo.verdicts import CALIBRATION_FRESHNESS, JOB_LATENCY, JOB_SUCCESS, QUEUE_WAIT, JobJudge
+from qobs.slo.verdicts import CALIBRATION_FRESHNESS, JOB_LATENCY, JOB_SUCCESS, QUEUE_WAIT, RESULT_CONSISTENCY, JobJudge
 
-RULES = "2026-11"
+RULES = "2026-11-22"
 """Version of the judging rules: change it with any rule, so that stores count again."""
+
+MAX_GROUP = 64
+"""Characters of a batch's name that are kept as they are; a longer name is known by its digest."""
 
 _MOST_LABEL_SETS = 4096
 _NOTHING = timedelta()
@@ -35,7 +40,7 @@ _Labels = tuple[str, str, str | None, str | None, str | None, str | None]
 
 
 class Indicators:
-    """Judges jobs and calibration readings: pure, for what it keeps between calls changes only its speed.
+    """Judges jobs, calibration readings and verified results: pure, for what it keeps between calls changes only its speed.
 
     Implements :class:`qobs.model.Judge`. All jobs are counted, exploratory ones too, with their own ``workload`` label: an
     objective chooses among them.
@@ -64,7 +69,7 @@ class Indicators:
         horizon = now + self._tolerance
         if job.state is _COMPLETED and (ordinary := _ordinary(job, rules, horizon)) is not None:
             return ordinary
-        counts = rules.place.tally(job)
+        counts, group = rules.place.tally(job), _group(job)
         clamped = _negative_durations(job)
         events: list[Event] = []
         next_at: datetime | None = None
@@ -74,9 +79,9 @@ class Indicators:
                 continue
             if good is not None:
                 if at <= horizon:
-                    events.append(_new(Event, (series, at, good)))
+                    events.append(_new(Event, (series, at, good, group)))
                     continue
-                events.append(Event(series, now, good))
+                events.append(Event(series, now, good, group))
                 clamped += 1
                 at -= self._tolerance
             if next_at is None or at < next_at:
@@ -92,6 +97,19 @@ class Indicators:
         series = Series(CALIBRATION_FRESHNESS.name, reading.provider, reading.source, reading.backend)
         ahead = reading.calibrated_at - reading.slice_at > self._tolerance
         return Judgement((Event(series, at, good),), clamped=int(ahead))
+
+    def verification(self, verification: Verification) -> Judgement:
+        """What one circuit's verdict adds, with its job's labels; a run further ahead than the tolerance counts when verified."""
+        where = (verification.key.provider, verification.source, verification.backend)
+        counts = (Count(VERIFICATIONS_TOTAL, (*where, verification.verdict), 1.0),)
+        good, at = RESULT_CONSISTENCY.judge(verification)
+        if good is None or at is None:
+            return Judgement(counts=counts)
+        ahead = at - verification.verified_at > self._tolerance
+        labels = (verification.priority or "", verification.workload or "", verification.team or "")
+        series = Series(RESULT_CONSISTENCY.name, *where, *labels)
+        event = Event(series, verification.verified_at if ahead else at, good)
+        return Judgement((event,), counts, clamped=int(ahead))
 
     def _rules_of(self, job: Job) -> _Rules:
         """What holds for the job's labels, made once per label set."""
@@ -129,15 +147,23 @@ def _ordinary(job: Job, rules: _Rules, horizon: datetime) -> Judgement | None:
     if not submitted <= started <= ended <= horizon:
         return None
     (_, _, success), (_, longest, latency), (_, patience, wait) = rules.rows
-    waited, whole = started - submitted, ended - submitted
+    waited, whole, group = started - submitted, ended - submitted, "" if job.batch is None else _group(job)
     return Judgement(
         (
-            _new(Event, (success, ended, True)),
-            _new(Event, (latency, ended, True) if whole <= longest else (latency, submitted + longest, False)),
-            _new(Event, (wait, started, True) if waited <= patience else (wait, submitted + patience, False)),
+            _new(Event, (success, ended, True, group)),
+            _new(Event, (latency, ended, True, group) if whole <= longest else (latency, submitted + longest, False, group)),
+            _new(Event, (wait, started, True, group) if waited <= patience else (wait, submitted + patience, False, group)),
         ),
         rules.place.completed(job, waited, ended - started, whole),
     )
+
+
+def _group(job: Job) -> str:
+    """What the job shares its fate with; empty: nothing."""
+    batch = job.batch or ""
+    if len(batch) <= MAX_GROUP:
+        return batch
+    return hashlib.blake2b(batch.encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
 
 
 def _negative_durations(job: Job) -> int:

@@ -200,19 +200,6 @@ class FileEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exclusion:
-    """A maintenance window: events of ``scope`` in [``from_at``, ``to_at``) leave the budget, and notifications are muted."""
-
-    id: str
-    from_at: datetime
-    to_at: datetime
-    reason: str
-    scope: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    author: str = ""
-    created_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WindowReading:
     """Counts and ratios of one window; a ratio that does not exist is None. ``good`` and ``bad`` are sums of weights."""
 

@@ -98,14 +98,23 @@ def combined(
     for row in zip(*streams, strict=True):
         end = row[0][0]
         excluded = spans.touch(end - length, end)
-        losses = []
-        for (_, part), (_, weight, target) in zip(row, members, strict=True):
-            verdict = judged(part, budgeting=budgeting, target=target, empty=empty, excluded=excluded)
-            if verdict is not None:
-                losses.append((Fraction(weight), Fraction(verdict[1])))
-        if losses:
-            entries.append(Entry(end - 1, *_shared(losses, budgeting)))
+        parts = [(part, weight, target) for (_, part), (_, weight, target) in zip(row, members, strict=True)]
+        verdict = jointly(parts, budgeting=budgeting, empty=empty, excluded=excluded)
+        if verdict is not None:
+            entries.append(Entry(end - 1, *verdict))
     return History(entries)
+
+
+def jointly(
+    parts: Sequence[tuple[float | None, float, float | None]], *, budgeting: Budgeting, empty: EmptySlice, excluded: bool
+) -> tuple[float, float] | None:
+    """(good, bad) of a composite's slice, adding to 1, from (good part, weight, slice target) of each member; None: no count."""
+    losses = []
+    for part, weight, target in parts:
+        verdict = judged(part, budgeting=budgeting, target=target, empty=empty, excluded=excluded)
+        if verdict is not None:
+            losses.append((Fraction(weight), Fraction(verdict[1])))
+    return _shared(losses, budgeting) if losses else None
 
 
 def _shared(losses: Sequence[tuple[Fraction, Fraction]], budgeting: Budgeting) -> tuple[float, float]:

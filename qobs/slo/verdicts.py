@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, NamedTuple, TypeVar
 
 from qobs.model import FailureClass, Freshness, Job, JobState
+from qobs.result import Verification
 
 Verdict = tuple[bool | None, datetime | None]
 """(good, at). ``good`` True or False: counted at ``at``. ``good`` None: not counted, until ``at`` may change that (None: never).
@@ -26,9 +27,13 @@ JobJudge = Callable[[Job, timedelta, datetime], Verdict]
 FreshnessJudge = Callable[[Freshness, timedelta], Verdict]
 """(reading, limit) to verdict."""
 
+ResultJudge = Callable[[Verification], Verdict]
+"""Verification to verdict: its limit was part of the test already."""
+
 _PROVIDER_SIDE = frozenset({FailureClass.PROVIDER, FailureClass.HARDWARE, FailureClass.QUEUE})
 # An enum member costs more to look up on its class than to compare.
 _COMPLETED, _FAILED, _CANCELLED, _RUNNING = JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.RUNNING
+_RESULTS = {"consistent": True, "worse": False}
 _FIRST_MOMENT_AFTER = timedelta(microseconds=1)
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
@@ -96,6 +101,12 @@ def calibration_freshness(reading: Freshness, limit: timedelta) -> Verdict:
     return (reading.slice_at - calibrated <= limit, reading.slice_at)
 
 
+def result_consistency(verification: Verification) -> Verdict:
+    """M5: whether a circuit's result agrees with its reference; what could not be decided or compared is not counted."""
+    good = _RESULTS.get(verification.verdict)
+    return NOT_COUNTED if good is None else (good, verification.executed_at)
+
+
 def _still_open(since: datetime, limit: timedelta, now: datetime) -> Verdict:
     """Bad once ``now`` is past the limit; before that, nothing until the first moment after it."""
     due = _later(since, limit)
@@ -118,7 +129,7 @@ def _later(at: datetime, delta: timedelta) -> datetime:
         return _END_OF_TIME
 
 
-J = TypeVar("J", JobJudge, FreshnessJudge)
+J = TypeVar("J", JobJudge, FreshnessJudge, ResultJudge)
 
 
 class Sli(NamedTuple, Generic[J]):
@@ -159,9 +170,16 @@ CALIBRATION_FRESHNESS = Sli[FreshnessJudge](
     bad="the backend's last calibration is older than the limit",
     not_counted="the provider publishes no calibration time",
 )
+RESULT_CONSISTENCY = Sli[ResultJudge](
+    "result_consistency",
+    result_consistency,
+    good="the circuit's counts are consistent with its reference; counted when the job ran",
+    bad="the counts are farther from the reference than the backend's own accepted results are",
+    not_counted="inconclusive (too few shots, or the backend's margin is not known yet); unverified (nothing to compare with)",
+)
 
 JOB_SLIS = (JOB_SUCCESS, JOB_LATENCY, QUEUE_WAIT)
 """Indicators judged on jobs."""
 
-SLIS = (*JOB_SLIS, CALIBRATION_FRESHNESS)
+SLIS = (*JOB_SLIS, CALIBRATION_FRESHNESS, RESULT_CONSISTENCY)
 """Every native indicator of this module; the README's table is made of it."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from qobs.model import Ask, Batch, Raw, Stream
+from qobs.model import Ask, Batch, Job, Raw, Stream
+from qobs.result import Execution
 from qobs.secret import Secret
 
 
@@ -91,6 +92,27 @@ class Source(Protocol):
 
         Raises:
             BadPayload: the answer as a whole is not what the contract says (HTML, empty, wrong top-level type).
+        """
+        ...
+
+
+@runtime_checkable
+class ResultSource(Protocol):
+    """A source that can also tell what a finished job ran and measured: asked for chosen jobs, never for all."""
+
+    async def fetch_result(self, http: Http, job: Job) -> Raw:
+        """The untouched answers about one finished job: its circuits and its counts, as companions of one another.
+
+        Raises:
+            SourceError: the provider could not be read; ``not_found`` where it keeps neither.
+        """
+        ...
+
+    def execution(self, raw: Raw, job: Job) -> Execution:
+        """Circuits and counts in the provider's own words: pure; ``missing`` says why there are none.
+
+        Raises:
+            BadPayload: the answer is not what the contract says.
         """
         ...
 

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from qobs.columns import BatchCount, Columns
+from qobs.exclusion import Exclusion, ExclusionChange
 from qobs.model import (
     Applied,
     BackendStatus,
@@ -33,6 +36,7 @@ from qobs.model import (
     Shard,
     Transition,
 )
+from qobs.result import Verification
 from qobs.store.recovery import Recovery
 
 
@@ -49,6 +53,33 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     key: JobKey
     submitted_at: datetime | None
     checks: int
+
+
+class QueueState(StrEnum):
+    """Where a job stands that was chosen to be verified."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PARKED = "parked"
+    """Given up, with the reason: it is not tried again by itself."""
+    DONE = "done"
+
+
+class Queued(msgspec.Struct, frozen=True, kw_only=True):
+    """A job's place in the queue of verifications.
+
+    ``tries`` counts answers that could not be had, ``deaths`` workers that ended on it. ``ended_at`` is the job's latest time:
+    the entry is kept as long as the job would be.
+    """
+
+    key: JobKey
+    source: str
+    due_at: datetime
+    ended_at: datetime
+    state: QueueState = QueueState.QUEUED
+    tries: int = 0
+    deaths: int = 0
+    reason: str = ""
 
 
 class CounterValue(msgspec.Struct, frozen=True):
@@ -132,6 +163,42 @@ class Store(Protocol):
         """Rebuild all counts from the records if the judge's fingerprint changed; returns series that differed."""
         ...
 
+    def keep_states(self, states: Mapping[str, bytes | None]) -> None:
+        """Keep small opaque states by key, over a restart; None forgets one. Keys that are not named stay as they are."""
+        ...
+
+    def put_exclusion(self, exclusion: Exclusion, *, at: datetime, author: str) -> bool:
+        """Add an exclusion, change it, or restore a withdrawn one (by its id), and write the audit line in the same transaction.
+
+        Returns False, and writes nothing, where it already is exactly so (``author``, ``created_at`` do not count).
+        """
+        ...
+
+    def withdraw_exclusion(self, id: str, *, at: datetime, author: str, detail: str = "") -> bool:
+        """Take an exclusion out of force; it stays on record and can be restored. False: unknown, or withdrawn already."""
+        ...
+
+    def queue_verifications(self, entries: Iterable[Queued], *, states: Mapping[str, bytes | None]) -> int:
+        """Add jobs to the queue, with the states of who chose them; those that ever were in it stay. Returns how many are new."""
+        ...
+
+    def move_verification(self, entry: Queued) -> None:
+        """Set a job's place in the queue anew."""
+        ...
+
+    def resume_verifications(self) -> int:
+        """Put back into the queue what an earlier life of the daemon had begun; returns how many jobs."""
+        ...
+
+    def keep_verifications(
+        self, verified: Iterable[Verification], *, entry: Queued, states: Mapping[str, bytes | None]
+    ) -> Applied:
+        """Keep verdicts, move their counts, the job's place in the queue and what was learnt, in one transaction.
+
+        A circuit's first verdict stands; only *unverified* gives way to another.
+        """
+        ...
+
     # --- reading --------------------------------------------------------------------------------------------------
     def cursor(self, shard: Shard) -> Cursor | None:
         """The shard's cursor; None before its first full poll."""
@@ -175,6 +242,70 @@ class Store(Protocol):
 
     def buckets(self, since: datetime) -> Iterator[Delta]:
         """Stored SLI buckets that start at or after ``since``, in time order: what window totals are built from."""
+        ...
+
+    def hour_columns(self, since: datetime) -> Columns:
+        """Whole hours of buckets (``HOUR_SECONDS``) that start at or after ``since``, in order of time: kept sums, not a scan."""
+        ...
+
+    def bucket_columns(
+        self, since: datetime, until: datetime | None = None, *, series: Iterable[Series] | None = None
+    ) -> Columns:
+        """Buckets that start in [``since``, ``until``), in order of time; ``series`` given: of these alone."""
+        ...
+
+    def batches(self, since: datetime) -> tuple[BatchCount, ...]:
+        """Events by series and group, of the groups that had an event at or after ``since``: all of their events."""
+        ...
+
+    def first_buckets(self) -> Mapping[Series, datetime]:
+        """When each series' oldest kept bucket starts."""
+        ...
+
+    def states(self) -> Mapping[str, bytes]:
+        """All that :meth:`keep_states` kept."""
+        ...
+
+    def exclusions(self, *, withdrawn: bool = False) -> tuple[Exclusion, ...]:
+        """Exclusions in force, oldest first; with ``withdrawn``, those that are not as well."""
+        ...
+
+    def exclusion_log(self) -> tuple[ExclusionChange, ...]:
+        """The audit of all exclusions, in the order in which it was written; nothing is ever removed from it."""
+        ...
+
+    def calibration_history(self, since: datetime, *, newest: int = 100) -> Iterator[Calibration]:
+        """Kept snapshots calibrated at or after ``since``, at most the ``newest`` of each backend, oldest first, by backend."""
+        ...
+
+    def calibration_before(self, provider: str, account: str, backend: str, at: datetime) -> Calibration | None:
+        """The last kept calibration of a backend at or before ``at``; None: none is that old."""
+        ...
+
+    def verification_candidates(
+        self, shard: Shard, *, changed_since: datetime, ended_since: datetime
+    ) -> Iterator[tuple[Job, datetime]]:
+        """Completed, settled jobs that never were in the queue, each with when it last changed here, in that order."""
+        ...
+
+    def next_verification(self, shard: Shard, now: datetime) -> Queued | None:
+        """The queued job of an account that has been due longest; None: none is due."""
+        ...
+
+    def queued_verification(self, key: JobKey) -> Queued | None:
+        """A job's place in the queue; None: it never was in it."""
+        ...
+
+    def verification_queue(self) -> Mapping[QueueState, int]:
+        """Jobs that are not done, by their state in the queue, every state among them."""
+        ...
+
+    def verifications(self, key: JobKey | None = None) -> Iterator[Verification]:
+        """All verdicts in the order in which they were added; with ``key``, those of one job, by circuit."""
+        ...
+
+    def verified_shapes(self, provider: str, source: str, backend: str, epoch: str) -> frozenset[str]:
+        """Shapes of circuits that have a verdict within one calibration epoch of a backend."""
         ...
 
     def totals(self) -> tuple[SeriesTotal, ...]:

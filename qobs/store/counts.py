@@ -1,4 +1,4 @@
-"""Sums of what the judge says, and the tables that keep them: buckets, lifetime totals and counters.
+"""Sums of what the judge says, and the tables that keep them: buckets and their hours, batches, lifetime totals and counters.
 
 All sums are of integers (counter amounts in millionths), so that adding and taking away in any order ends in the same
 number to the last digit.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from qobs.columns import HOUR_SECONDS
 from qobs.model import BUCKET_SECONDS, EPOCH, Count, Delta, Event, Judgement, Series
 
 MICRO = 1_000_000
@@ -21,9 +22,18 @@ MICRO = 1_000_000
 MAX_AMOUNT = 1e10
 """One job adds at most this much to one counter; more is an impossible figure and is cut (and counted as clamped)."""
 
+NEVER = -(1 << 62)
+"""Before every real time: ``latest`` of a batch to which no event was added."""
+
 JOBS = "job"
 FRESHNESS = "freshness"
 
+HOUR = f"bucket - ((bucket % {HOUR_SECONDS}) + {HOUR_SECONDS}) % {HOUR_SECONDS}"
+"""SQL of a bucket's hour; SQLite's remainder has the sign of the bucket, which is negative before 1970."""
+
+_PRUNED = NEVER
+"""Stands for the hour of buckets that are past retention."""
+_NOTHING = (0, 0)
 _LABELS = msgspec.json.Decoder(tuple[str, ...])
 _new = tuple.__new__  # half the cost of a named tuple's own constructor, on the path of every job
 
@@ -35,17 +45,28 @@ class Total(NamedTuple):
     total: int
 
 
+class Fate(NamedTuple):
+    """Events of one series and group; ``latest`` is the start of the newest bucket that one was ever added to (seconds)."""
+
+    total: int
+    bad: int
+    latest: int
+
+
+_NO_EVENTS = Fate(0, 0, NEVER)
+
 CounterKey = tuple[str, tuple[str, ...]]
 
 
 class Sums:
     """What a set of judgements adds up to; taking a judgement away is adding it with sign -1."""
 
-    __slots__ = ("buckets", "clamped", "counters")
+    __slots__ = ("batches", "buckets", "clamped", "counters")
 
     def __init__(self) -> None:
         """Start at nothing."""
         self.buckets: dict[tuple[Series, int], tuple[int, int]] = {}
+        self.batches: dict[tuple[Series, str], Fate] = {}
         self.counters: dict[CounterKey, int] = {}
         self.clamped = 0
 
@@ -90,13 +111,31 @@ class Sums:
 
     def _events(self, events: Iterable[Event], sign: int) -> None:
         put = self.buckets.setdefault
-        for series, at, verdict in events:
+        shared: dict[tuple[int, str], list[Any]] = {}
+        for series, at, verdict, group in events:
             since = at - EPOCH
             key = (series, (since.days * 86_400 + since.seconds) // BUCKET_SECONDS * BUCKET_SECONDS)
             one = (sign if verdict else 0, sign)
             known = put(key, one)
             if known is not one:
                 self.buckets[key] = (known[0] + one[0], known[1] + sign)
+            if group:
+                cell = shared.get((id(series), group))
+                if cell is None:
+                    shared[id(series), group] = [series, sign, 0 if verdict else sign, key[1]]
+                else:
+                    cell[1] += sign
+                    if not verdict:
+                        cell[2] += sign
+                    if key[1] > cell[3]:
+                        cell[3] = key[1]
+        for (_, group), (series, total, bad, latest) in shared.items():
+            self.share(series, group, Fate(total, bad, latest if sign > 0 else NEVER))
+
+    def share(self, series: Series, group: str, fate: Fate) -> None:
+        """Add events of one series and group."""
+        known = self.batches.get((series, group), _NO_EVENTS)
+        self.batches[series, group] = Fate(known.total + fate.total, known.bad + fate.bad, max(known.latest, fate.latest))
 
     def totals(self) -> dict[Series, Total]:
         """Lifetime sums by series."""
@@ -162,22 +201,41 @@ class CountTables:
         deltas = sums.deltas()
         ids: dict[int, int] = {}
         rows: list[tuple[int, int, int, int]] = []
-        moved: dict[int, tuple[int, int]] = {}
+        hours: dict[int, dict[int, tuple[int, int]]] = {_PRUNED: {}}
+        moved, end = hours[_PRUNED], since
         for series, bucket, good, total in deltas:
             number = ids.get(id(series))  # a look at the same object costs a tenth of a hash of seven labels
             if number is None:
                 number = ids[id(series)] = self._ids.id(connection, origin, series, epoch=epoch)
+            if bucket >= end:  # deltas are in order of time: the next hour begins
+                hour = bucket - bucket % HOUR_SECONDS
+                moved, end = hours.setdefault(hour, {}), hour + HOUR_SECONDS
             if bucket >= since:
                 rows.append((bucket, number, good, total))
-            known = moved.get(number, (0, 0))
+            known = moved.get(number, _NOTHING)
             moved[number] = (known[0] + good, known[1] + total)
         _add_buckets(connection, rows)
-        _add_totals(connection, [(number, *total) for number, total in moved.items() if any(total)])
+        _add_totals(connection, _by_series(hours.values()))
+        del hours[_PRUNED]
+        _add_hours(
+            connection,
+            [(hour, number, *total) for hour, moved in hours.items() for number, total in moved.items() if any(total)],
+        )
+        self._add_batches(connection, origin, sums, epoch)
         _add_counters(connection, origin, sums.counters)
         return deltas
 
+    def _add_batches(self, connection: sqlite3.Connection, origin: str, sums: Sums, epoch: int, sign: int = 1) -> None:
+        rows = [
+            (self._ids.id(connection, origin, series, epoch=epoch), group, sign * total, sign * bad, latest)
+            for (series, group), (total, bad, latest) in sums.batches.items()
+            if total or bad or latest > NEVER
+        ]
+        rows.sort()
+        _add_batches(connection, rows)
+
     def retire(self, connection: sqlite3.Connection, origin: str, sums: Sums, *, epoch: int) -> None:
-        """Remember the share of totals and counters whose records retention removes."""
+        """Remember the share of totals and counters whose records retention removes; batches are of kept records alone."""
         for series, total in sums.totals().items():
             connection.execute(
                 "UPDATE sli_totals SET retired_good = retired_good + ?, retired_total = retired_total + ? WHERE series = ?",
@@ -187,6 +245,17 @@ class CountTables:
             "UPDATE counters SET retired = retired + ? WHERE origin = ? AND name = ? AND labels = ?",
             [(amount, origin, name, labels_text(labels)) for (name, labels), amount in sums.counters.items()],
         )
+        self._add_batches(connection, origin, sums, epoch, sign=-1)
+
+
+def _by_series(hours: Iterable[Mapping[int, tuple[int, int]]]) -> list[tuple[int, int, int]]:
+    """What each series moved by in all hours."""
+    sums: dict[int, tuple[int, int]] = {}
+    for moved in hours:
+        for number, (good, total) in moved.items():
+            known = sums.get(number, _NOTHING)
+            sums[number] = (known[0] + good, known[1] + total)
+    return [(number, *total) for number, total in sums.items() if any(total)]
 
 
 _ROWS = 50
@@ -214,6 +283,43 @@ def _add_buckets(connection: sqlite3.Connection, rows: list[tuple[int, int, int,
     emptied = [(bucket, series) for bucket, series, _, total in rows if total < 0]
     if emptied:
         connection.executemany("DELETE FROM sli_buckets WHERE bucket = ? AND series = ? AND good = 0 AND total = 0", emptied)
+
+
+def _add_hours(connection: sqlite3.Connection, rows: list[tuple[int, int, int, int]]) -> None:
+    _upsert(
+        connection,
+        "INSERT INTO sli_hours (hour, series, good, total)",
+        "ON CONFLICT (hour, series) DO UPDATE SET good = good + excluded.good, total = total + excluded.total",
+        rows,
+    )
+    emptied = [(hour, series) for hour, series, _, total in rows if total < 0]
+    if emptied:
+        connection.executemany("DELETE FROM sli_hours WHERE hour = ? AND series = ? AND good = 0 AND total = 0", emptied)
+
+
+def sum_hours(connection: sqlite3.Connection, hour: int | None = None) -> None:
+    """Make one hour anew from the kept buckets, or (None) all of them."""
+    first, end = (NEVER, -NEVER) if hour is None else (hour, hour + HOUR_SECONDS)
+    connection.execute("DELETE FROM sli_hours WHERE hour >= ? AND hour < ?", (first, end))
+    connection.execute(
+        f"INSERT INTO sli_hours (hour, series, good, total) SELECT {HOUR}, series, sum(good), sum(total) FROM sli_buckets"  # noqa: S608
+        " WHERE bucket >= ? AND bucket < ? GROUP BY 1, 2",
+        (first, end),
+    )
+
+
+def _add_batches(connection: sqlite3.Connection, rows: list[tuple[int, str, int, int, int]]) -> None:
+    """Add events to their batches; one whose last event was taken back goes, so it must be looked at after each loss."""
+    _upsert(
+        connection,
+        "INSERT INTO sli_batches (series, grp, total, bad, latest)",
+        "ON CONFLICT (series, grp) DO UPDATE SET total = total + excluded.total, bad = bad + excluded.bad,"
+        " latest = max(latest, excluded.latest)",
+        rows,
+    )
+    emptied = [(series, group) for series, group, total, _, _ in rows if total <= 0]
+    if emptied:
+        connection.executemany("DELETE FROM sli_batches WHERE series = ? AND grp = ? AND total = 0 AND bad = 0", emptied)
 
 
 def _add_totals(connection: sqlite3.Connection, rows: list[tuple[int, int, int]]) -> None:

@@ -9,11 +9,14 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
+
 from qobs.errors import StoreCorrupt, StoreError, StoreFull
 from qobs.store.backup import backups, copy
 from qobs.store.connection import Connect, connect_writer, translate
 from qobs.store.lock import FileLock
 from qobs.store.recovery import CHECK_SECONDS, Recovery, damage, log_lost, restore, sync_directory
+from qobs.store.rescue import rescue
 from qobs.store.schema import SCHEMA_VERSION, check_identity, migrate, schema_version, stamp
 
 AFTER_LOSS_SECONDS = 30.0
@@ -39,6 +42,7 @@ def prepare(
             _migrate(path, now, connect, busy_seconds)
         else:
             _create(path, connect)
+        mended = tuple(_rescued(path, recovery) for recovery in mended)
     except sqlite3.Error as error:
         raise translate(error, path) from error
     except OSError as error:
@@ -74,6 +78,13 @@ def _mend(path: Path, lock: FileLock, now: datetime, *, recover: bool) -> tuple[
         reason = "the write-ahead log is missing: the last commits before the crash are gone, their cursors with them"
         return (Recovery(reason=reason, moved_to=None, restored_from=None),)
     return ()
+
+
+def _rescued(path: Path, recovery: Recovery) -> Recovery:
+    """The recovery, with what the file that was moved aside still held of that which no provider can tell."""
+    if recovery.moved_to is None:
+        return recovery
+    return msgspec.structs.replace(recovery, rescued=rescue(path, recovery.moved_to))
 
 
 def _create(path: Path, connect: Connect) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
+from qobs.columns import BatchCount, Columns
+from qobs.exclusion import Exclusion, ExclusionChange
 from qobs.model import (
     BackendStatus,
     Calibration,
@@ -23,7 +25,10 @@ from qobs.model import (
     from_micros,
     to_micros,
 )
-from qobs.store.base import CounterValue, Cursor, Due, SeriesTotal, StoreInfo
+from qobs.result import Verification
+from qobs.store import columnar, exclusions, verifications
+from qobs.store.base import CounterValue, Cursor, Due, Queued, QueueState, SeriesTotal, StoreInfo
+from qobs.store.columnar import SERIES as _SERIES
 from qobs.store.connection import Readers
 from qobs.store.counts import MICRO, labels_of
 from qobs.store.fold import NO_TIME, decode, presented
@@ -33,7 +38,6 @@ from qobs.store.records import read_cursor, unpack
 from qobs.store.rows import id_hash
 from qobs.store.schema import TABLES, schema_version
 
-_SERIES = "s.sli, s.provider, s.source, s.backend, s.priority, s.workload, s.team"
 _BACKEND = msgspec.json.Decoder(BackendStatus)
 _QUOTA = msgspec.json.Decoder(Quota)
 MISSING = "missing"
@@ -142,11 +146,98 @@ class ReadSide:
         """Stored SLI buckets that start at or after ``since``, in time order: what window totals are built from."""
         first = -(-to_micros(since) // MICRO)
         with self._readers.snapshot() as connection:
-            known = {row[0]: Series(*row[1:]) for row in connection.execute(f"SELECT s.id, {_SERIES} FROM sli_series s")}  # noqa: S608
+            known = columnar.known_series(connection)
             for bucket, series, good, total in connection.execute(
                 "SELECT bucket, series, good, total FROM sli_buckets WHERE bucket >= ? ORDER BY bucket, series", (first,)
             ):
                 yield Delta(known[series], bucket, good, total)
+
+    def hour_columns(self, since: datetime) -> Columns:
+        """Whole hours of buckets (``HOUR_SECONDS``) that start at or after ``since``, in order of time: kept sums, not a scan."""
+        with self._readers.snapshot() as connection:
+            return columnar.hours(connection, since)
+
+    def bucket_columns(
+        self, since: datetime, until: datetime | None = None, *, series: Iterable[Series] | None = None
+    ) -> Columns:
+        """Buckets that start in [``since``, ``until``), in order of time; ``series`` given: of these alone."""
+        with self._readers.snapshot() as connection:
+            return columnar.buckets(connection, since, until, series)
+
+    def batches(self, since: datetime) -> tuple[BatchCount, ...]:
+        """Events by series and group, of the groups that had an event at or after ``since``: all of their events."""
+        with self._readers.snapshot() as connection:
+            return columnar.batches(connection, since)
+
+    def first_buckets(self) -> Mapping[Series, datetime]:
+        """When each series' oldest kept bucket starts."""
+        with self._readers.snapshot() as connection:
+            return columnar.first_buckets(connection)
+
+    def states(self) -> Mapping[str, bytes]:
+        """All that :meth:`qobs.store.base.Store.keep_states` kept."""
+        with self._readers.snapshot() as connection:
+            return dict(connection.execute("SELECT key, state FROM slo_states ORDER BY key").fetchall())
+
+    def exclusions(self, *, withdrawn: bool = False) -> tuple[Exclusion, ...]:
+        """Exclusions in force, oldest first; with ``withdrawn``, those that are not as well."""
+        with self._readers.snapshot() as connection:
+            return exclusions.read(connection, withdrawn=withdrawn)
+
+    def exclusion_log(self) -> tuple[ExclusionChange, ...]:
+        """The audit of all exclusions, in the order in which it was written; nothing is ever removed from it."""
+        with self._readers.snapshot() as connection:
+            return tuple(line.change for line in exclusions.lines(connection))
+
+    def calibration_history(self, since: datetime, *, newest: int = 100) -> Iterator[Calibration]:
+        """Kept snapshots calibrated at or after ``since``, at most the ``newest`` of each backend, oldest first, by backend."""
+        with self._readers.snapshot() as connection:
+            rows = connection.execute(
+                "SELECT ref FROM (SELECT rowid AS ref, provider, account, backend, row_number() OVER"
+                " (PARTITION BY provider, account, backend ORDER BY calibrated_at DESC, observed_at DESC, content_hash) AS place"
+                " FROM calibrations WHERE calibrated_at >= ?) WHERE place <= ?"
+                " ORDER BY provider, account, backend, place DESC",
+                (to_micros(since), newest),
+            ).fetchall()
+            for row in rows:  # payloads are large: one at a time
+                yield unpack(connection.execute("SELECT payload FROM calibrations WHERE rowid = ?", row).fetchone()[0])
+
+    def calibration_before(self, provider: str, account: str, backend: str, at: datetime) -> Calibration | None:
+        """The last kept calibration of a backend at or before ``at``; None: none is that old."""
+        with self._readers.snapshot() as connection:
+            return verifications.calibration_before(connection, provider, account, backend, at)
+
+    def verification_candidates(
+        self, shard: Shard, *, changed_since: datetime, ended_since: datetime
+    ) -> Iterator[tuple[Job, datetime]]:
+        """Completed, settled jobs that never were in the queue, each with when it last changed here, in that order."""
+        with self._readers.snapshot() as connection:
+            yield from verifications.candidates(connection, shard, changed_since=changed_since, ended_since=ended_since)
+
+    def next_verification(self, shard: Shard, now: datetime) -> Queued | None:
+        """The queued job of an account that has been due longest; None: none is due."""
+        with self._readers.snapshot() as connection:
+            return verifications.next_queued(connection, shard, now)
+
+    def queued_verification(self, key: JobKey) -> Queued | None:
+        """A job's place in the queue; None: it never was in it."""
+        with self._readers.snapshot() as connection:
+            return verifications.queued(connection, key)
+
+    def verification_queue(self) -> Mapping[QueueState, int]:
+        """Jobs that are not done, by their state in the queue, every state among them."""
+        with self._readers.snapshot() as connection:
+            return verifications.queue_sizes(connection)
+
+    def verifications(self, key: JobKey | None = None) -> Iterator[Verification]:
+        """All verdicts in the order in which they were added; with ``key``, those of one job, by circuit."""
+        with self._readers.snapshot() as connection:
+            yield from verifications.read(connection, key)
+
+    def verified_shapes(self, provider: str, source: str, backend: str, epoch: str) -> frozenset[str]:
+        """Shapes of circuits that have a verdict within one calibration epoch of a backend."""
+        with self._readers.snapshot() as connection:
+            return verifications.shapes(connection, provider, source, backend, epoch)
 
     def totals(self) -> tuple[SeriesTotal, ...]:
         """Lifetime counts of every SLI series."""
@@ -169,7 +260,8 @@ class ReadSide:
     def info(self) -> StoreInfo:
         """Size, rows and schema."""
         with self._readers.snapshot() as connection:
-            rows = {table: _count(connection, table) for table in TABLES}
+            present = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            rows = {table: _count(connection, table) for table in TABLES if table in present}
             oldest, newest = connection.execute("SELECT min(latest_at), max(latest_at) FROM jobs").fetchone()
             version = schema_version(connection)
         return StoreInfo(

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from qobs.model import Judge, Series, from_micros, to_micros
-from qobs.store.counts import FRESHNESS, JOBS, CounterKey, CountTables, Sums, Total, labels_of
+from qobs.store.columnar import SERIES as _SERIES
+from qobs.store.counts import FRESHNESS, JOBS, NEVER, CounterKey, CountTables, Fate, Sums, Total, labels_of, sum_hours
 from qobs.store.fold import decode
 from qobs.store.presence import public
 from qobs.store.records import reading_of
 from qobs.store.retention import floors
+from qobs.store.verifications import VERIFICATIONS, judged
 
 _CHUNK = 2_000
-_SERIES = "s.sli, s.provider, s.source, s.backend, s.priority, s.workload, s.team"
 
 
 def judge_jobs(connection: sqlite3.Connection, judge: Judge) -> Iterator[tuple[int, int | None, Sums]]:
@@ -33,13 +34,13 @@ def judge_jobs(connection: sqlite3.Connection, judge: Judge) -> Iterator[tuple[i
 
 
 def rebuilt(connection: sqlite3.Connection, judge: Judge) -> dict[str, Sums]:
-    """Sums by origin over all kept jobs and readings."""
+    """Sums by origin over all kept jobs, readings and verifications."""
     jobs, readings = Sums(), Sums()
     for _, _, sums in judge_jobs(connection, judge):
         add_sums(jobs, sums)
     for row in connection.execute("SELECT slice_at, provider, account, backend, source, calibrated_at FROM freshness"):
         readings.add(judge.freshness(reading_of(row)))
-    return {JOBS: jobs, FRESHNESS: readings}
+    return {JOBS: jobs, FRESHNESS: readings, VERIFICATIONS: judged(connection, judge)}
 
 
 def add_sums(into: Sums, other: Sums, sign: int = 1) -> None:
@@ -47,6 +48,8 @@ def add_sums(into: Sums, other: Sums, sign: int = 1) -> None:
     for key, total in other.buckets.items():
         known = into.buckets.get(key, (0, 0))
         into.buckets[key] = (known[0] + sign * total[0], known[1] + sign * total[1])
+    for (series, group), fate in other.batches.items():
+        into.share(series, group, Fate(sign * fate.total, sign * fate.bad, fate.latest if sign > 0 else NEVER))
     for name, micros in other.counters.items():
         into.counters[name] = into.counters.get(name, 0) + sign * micros
 
@@ -59,6 +62,16 @@ def stored_buckets(connection: sqlite3.Connection, origin: str, since: int) -> d
         (origin, since),
     )
     return {(Series(*row[3:]), row[0]): (row[1], row[2]) for row in rows}
+
+
+def stored_batches(connection: sqlite3.Connection, origin: str) -> dict[tuple[Series, str], Fate]:
+    """Batches of one origin: all events of kept records, also those whose buckets are past retention."""
+    rows = connection.execute(
+        f"SELECT b.grp, b.total, b.bad, b.latest, {_SERIES} FROM sli_batches b JOIN sli_series s ON s.id = b.series"  # noqa: S608
+        " WHERE s.origin = ?",
+        (origin,),
+    )
+    return {(Series(*row[4:]), row[0]): Fate(*row[1:4]) for row in rows}
 
 
 def stored_totals(connection: sqlite3.Connection, origin: str) -> dict[Series, Total]:
@@ -87,6 +100,8 @@ def bucket_floor(connection: sqlite3.Connection, origin: str) -> int:
 def recount(connection: sqlite3.Connection, judge: Judge, tables: CountTables, *, epoch: int) -> tuple[Series, ...]:
     """Make the stored counts those of this judge; the retired share and the exported marks stay.
 
+    Hours are summed anew from the buckets, so that a recount mends them too.
+
     Returns:
         The series whose buckets or totals changed.
     """
@@ -97,11 +112,13 @@ def recount(connection: sqlite3.Connection, judge: Judge, tables: CountTables, *
         add_sums(difference, fresh)
         old = Sums()
         old.buckets = stored_buckets(connection, origin, floor)
+        old.batches = stored_batches(connection, origin)
         old.counters = stored_counters(connection, origin)
         add_sums(difference, old, -1)
         difference.buckets = {key: total for key, total in difference.buckets.items() if key[1] >= floor}
         changed |= {key[0] for key, total in difference.buckets.items() if any(total)}
         changed |= _correct_totals(connection, tables, origin, fresh, difference, floor, epoch)
+    sum_hours(connection)
     _reschedule(connection, judge)
     return tuple(sorted(changed))
 

@@ -1,11 +1,11 @@
-"""Writing of all that is not a job: backends, quotas, calibrations, readings, quarantine, polls and cursors."""
+"""Writing of all that is not a job: backends, quotas, calibrations, readings, quarantine, polls, cursors and states."""
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -155,6 +155,15 @@ def move_cursor(connection: sqlite3.Connection, shard: Shard, watermark: datetim
 def drop_cursor(connection: sqlite3.Connection, shard: Shard) -> None:
     """Forget a cursor, so that the next poll reads everything again."""
     connection.execute("DELETE FROM cursors WHERE source = ? AND provider = ? AND account = ? AND stream = ?", _shard_key(shard))
+
+
+def keep_states(connection: sqlite3.Connection, states: Mapping[str, bytes | None]) -> None:
+    """Keep the states that have a value, forget those that have none."""
+    connection.executemany(
+        "INSERT INTO slo_states (key, state) VALUES (?, ?) ON CONFLICT DO UPDATE SET state = excluded.state",
+        [(key, state) for key, state in states.items() if state is not None],
+    )
+    connection.executemany("DELETE FROM slo_states WHERE key = ?", [(key,) for key, state in states.items() if state is None])
 
 
 def keep_readings(

@@ -1,7 +1,8 @@
 """What happens at start when the database is not what it should be: nothing is deleted, and nothing goes unsaid.
 
 A damaged file is moved aside with a timestamp and the newest sound backup takes its place; what came after the backup
-is fetched again from the providers, because cursor and data were saved together.
+is fetched again from the providers, because cursor and data were saved together. Maintenance windows, their audit and states
+come from nowhere else: :mod:`qobs.store.rescue` carries them over from the damaged file, where it can.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ import msgspec
 from qobs.errors import StoreCorrupt, StoreError, StoreTooNew
 from qobs.store.backup import backups, check_copy
 from qobs.store.connection import connect_reader, primary_code, translate
+from qobs.store.rescue import Rescued
 from qobs.store.schema import check_identity, stamp
 
 CHECK_SECONDS = 2.0
 """The start-up check looks no longer than this; ``verify`` looks at everything."""
 
 _SIDECARS = ("", "-wal", "-shm")
-_LAST_WRITTEN = ("cursors", "meta", "sli_totals", "counters", "jobs", "observations", "transitions", "sli_buckets")
+_LAST_WRITTEN = (
+    *("cursors", "meta", "exclusions", "exclusion_log", "slo_states", "sli_totals", "counters"),
+    *("jobs", "observations", "transitions", "sli_hours", "sli_batches", "sli_buckets"),
+)
 _HEADER = b"SQLite format 3\x00"
 
 
@@ -39,12 +44,15 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     """The backup in its place; None: none was sound, so providers are read from the beginning (or the file stayed)."""
     rejected: tuple[Path, ...] = ()
     """Backups that were tried and are damaged too."""
+    rescued: Rescued | None = None
+    """What of maintenance windows and states could be carried over from the damaged file; None: there is no such file."""
 
     def __str__(self) -> str:
         """One line for people."""
         kept = "" if self.moved_to is None else f"; the old file is kept as {self.moved_to}"
         source = "no backup was restored" if self.restored_from is None else f"restored from {self.restored_from}"
-        return f"{self.reason}{kept}; {source}; what is missing is fetched again from the providers"
+        rescued = "" if self.rescued is None else f"; {self.rescued} from the old file"
+        return f"{self.reason}{kept}; {source}{rescued}; what is missing is fetched again from the providers"
 
 
 def damage(path: Path, *, known: bool, budget_seconds: float = CHECK_SECONDS) -> str | None:

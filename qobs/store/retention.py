@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from qobs.columns import HOUR_SECONDS
 from qobs.model import Judge, from_micros, to_micros
-from qobs.store.counts import FRESHNESS, JOBS, CountTables, Sums
+from qobs.store import verifications
+from qobs.store.counts import FRESHNESS, JOBS, CountTables, Sums, sum_hours
 from qobs.store.fold import decode
 from qobs.store.presence import public
 from qobs.store.records import reading_of
@@ -59,8 +61,13 @@ def prune(
 ) -> dict[str, int]:
     """Apply retention inside the caller's transaction; returns removed rows by table."""
     floor = _raise_floors(connection, now)
-    removed = {"sli_buckets": _delete(connection, "sli_buckets WHERE bucket < ?", floor.buckets // 1_000_000)}
+    removed = _prune_buckets(connection, floor.buckets // 1_000_000)
+    batches = _count_batches(connection)
     removed |= _prune_jobs(connection, judge, tables, to_micros(now - retention), floor.buckets, epoch)
+    judged, rows = verifications.prune(connection, judge, before=to_micros(now - retention), buckets_from=floor.buckets)
+    tables.retire(connection, verifications.VERIFICATIONS, judged, epoch=epoch)
+    removed |= rows
+    removed["sli_batches"] = batches - _count_batches(connection)
     removed["freshness"] = _prune_readings(connection, judge, tables, floor.readings, epoch)
     removed["polls"] = _delete(connection, "polls WHERE started_at < ?", to_micros(now - POLLS))
     removed["quarantine"] = _delete(connection, "quarantine WHERE observed_at < ?", to_micros(now - QUARANTINE))
@@ -75,6 +82,19 @@ def prune(
 
 def _delete(connection: sqlite3.Connection, what: str, value: int) -> int:
     return connection.execute(f"DELETE FROM {what}", (value,)).rowcount  # noqa: S608 - the callers' own literals
+
+
+def _prune_buckets(connection: sqlite3.Connection, before: int) -> dict[str, int]:
+    """Remove buckets that start before a time (seconds) and their hours; the hour that stays in part is summed again."""
+    removed = {"sli_buckets": _delete(connection, "sli_buckets WHERE bucket < ?", before)}
+    hour = before // HOUR_SECONDS * HOUR_SECONDS
+    removed["sli_hours"] = _delete(connection, "sli_hours WHERE hour < ?", hour)
+    sum_hours(connection, hour)
+    return removed
+
+
+def _count_batches(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM sli_batches").fetchone()[0])
 
 
 def _prune_jobs(

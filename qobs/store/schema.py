@@ -5,7 +5,12 @@ Times are UTC integer microseconds. Observations are the ground truth: only inse
 its own history: it gets rows in ``observations`` and ``transitions``, and ``revision``, ``rank`` and ``digest`` of its newest
 content, when a second one comes (``contents`` counts them). ``hash`` finds a job by its id, see
 :func:`qobs.store.rows.id_hash`; ``submitted_at`` is filled while a job is open or asked for again. Buckets, totals and
-counters are what the judge says about the jobs.
+counters are what the judge says about the jobs; hours are sums of buckets, and batches the same events by what shares a fate.
+
+``exclusions`` is what its log makes of it: ``content`` of a log line is the whole exclusion as that line left it, so that the
+log alone can be replayed. States are bytes that only their owner can read.
+
+``verifications`` are numbered in the order in which they came; ``place`` is the circuit's index within its job.
 """
 
 from __future__ import annotations
@@ -91,7 +96,50 @@ _FIRST = (
         PRIMARY KEY (source, provider, account, stream)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (("001_first", _FIRST),)
+_HOURS_AND_EXCLUSIONS = (
+    """CREATE TABLE sli_hours (
+        hour INTEGER NOT NULL, series INTEGER NOT NULL REFERENCES sli_series (id),
+        good INTEGER NOT NULL, total INTEGER NOT NULL, PRIMARY KEY (hour, series)) WITHOUT ROWID""",
+    """INSERT INTO sli_hours (hour, series, good, total)
+        SELECT bucket - ((bucket % 3600) + 3600) % 3600, series, sum(good), sum(total) FROM sli_buckets GROUP BY 1, 2""",
+    """CREATE TABLE sli_batches (
+        series INTEGER NOT NULL REFERENCES sli_series (id), grp TEXT NOT NULL,
+        total INTEGER NOT NULL, bad INTEGER NOT NULL, latest INTEGER NOT NULL,
+        PRIMARY KEY (series, grp)) WITHOUT ROWID""",
+    """DELETE FROM meta WHERE key = 'judge'""",  # batches come from the records alone: the next opening counts again
+    """CREATE TABLE slo_states (key TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE exclusions (
+        id TEXT PRIMARY KEY, from_at INTEGER NOT NULL, to_at INTEGER NOT NULL, reason TEXT NOT NULL, scope TEXT NOT NULL,
+        author TEXT NOT NULL, created_at INTEGER NOT NULL, withdrawn_at INTEGER) WITHOUT ROWID""",
+    """CREATE TABLE exclusion_log (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, at INTEGER NOT NULL, action TEXT NOT NULL,
+        author TEXT NOT NULL, detail TEXT NOT NULL, content BLOB NOT NULL)""",
+    """CREATE TRIGGER exclusion_log_unchanged BEFORE UPDATE ON exclusion_log
+        BEGIN SELECT RAISE(ABORT, 'the audit of exclusions is only ever added to'); END""",
+    """CREATE TRIGGER exclusion_log_undeleted BEFORE DELETE ON exclusion_log
+        BEGIN SELECT RAISE(ABORT, 'the audit of exclusions is only ever added to'); END""",
+)
+
+_VERIFICATIONS = (
+    """CREATE TABLE verify_queue (
+        provider TEXT NOT NULL, account TEXT NOT NULL, id TEXT NOT NULL, source TEXT NOT NULL, state TEXT NOT NULL,
+        tries INTEGER NOT NULL, deaths INTEGER NOT NULL, due_at INTEGER NOT NULL, ended_at INTEGER NOT NULL,
+        reason TEXT NOT NULL, PRIMARY KEY (provider, account, id)) WITHOUT ROWID""",
+    """CREATE INDEX verify_queue_due ON verify_queue (source, provider, account, due_at) WHERE state = 'queued'""",
+    """CREATE INDEX verify_queue_open ON verify_queue (state) WHERE state <> 'done'""",
+    """CREATE TABLE verifications (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, account TEXT NOT NULL, id TEXT NOT NULL,
+        place INTEGER NOT NULL, source TEXT NOT NULL, backend TEXT NOT NULL, executed_at INTEGER NOT NULL,
+        epoch TEXT, shape TEXT, payload BLOB NOT NULL, UNIQUE (provider, account, id, place))""",
+    """CREATE INDEX verifications_shape ON verifications (source, backend, epoch, shape)""",
+    """CREATE INDEX verifications_executed ON verifications (executed_at)""",
+)
+
+MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("001_first", _FIRST),
+    ("002_hours_batches_exclusions", _HOURS_AND_EXCLUSIONS),
+    ("003_verifications", _VERIFICATIONS),
+)
 """Name and statements of each step, oldest first. Steps are only ever appended."""
 
 SCHEMA_VERSION = len(MIGRATIONS)
@@ -102,8 +150,15 @@ TABLES = (
     "transitions",
     "sli_series",
     "sli_buckets",
+    "sli_hours",
+    "sli_batches",
     "sli_totals",
     "counters",
+    "slo_states",
+    "exclusions",
+    "exclusion_log",
+    "verify_queue",
+    "verifications",
     "calibrations",
     "backends",
     "quotas",

@@ -19,8 +19,11 @@ import msgspec
 
 from qobs.clock import SystemClock
 from qobs.errors import StoreError
+from qobs.exclusion import Exclusion
 from qobs.model import Applied, Freshness, Job, Judge, Page, Poll, Quarantined, Series, Shard, Stream, from_micros, to_micros
-from qobs.store import backup, canonical, rebuild, records, verify
+from qobs.result import Verification
+from qobs.store import backup, canonical, exclusions, rebuild, records, verifications, verify
+from qobs.store.base import Queued
 from qobs.store.connection import Connect, Readers, Writer
 from qobs.store.counts import FRESHNESS, JOBS, CountTables, Sums
 from qobs.store.fold import decode
@@ -188,6 +191,57 @@ class SqliteStore(ReadSide):
             changed = self._recount(connection)
         self._counted = True
         return changed
+
+    def keep_states(self, states: Mapping[str, bytes | None]) -> None:
+        """Keep small opaque states by key, over a restart; None forgets one. Keys that are not named stay as they are."""
+        with self._writer.transaction() as connection:
+            records.keep_states(connection, states)
+
+    def put_exclusion(self, exclusion: Exclusion, *, at: datetime, author: str) -> bool:
+        """Add an exclusion, change it, or restore a withdrawn one (by its id), and write the audit line in the same transaction.
+
+        Returns False, and writes nothing, where it already is exactly so (``author``, ``created_at`` do not count).
+
+        Raises:
+            StoreError: it has no id, ends before it begins, or holds text that is not Unicode.
+        """
+        with self._writer.transaction() as connection:
+            return exclusions.put(connection, exclusion, at, author)
+
+    def withdraw_exclusion(self, id: str, *, at: datetime, author: str, detail: str = "") -> bool:
+        """Take an exclusion out of force; it stays on record and can be restored. False: unknown, or withdrawn already."""
+        with self._writer.transaction() as connection:
+            return exclusions.withdraw(connection, id, at, author, detail)
+
+    def queue_verifications(self, entries: Iterable[Queued], *, states: Mapping[str, bytes | None]) -> int:
+        """Add jobs to the queue, with the states of who chose them; those that ever were in it stay. Returns how many are new."""
+        with self._writer.transaction() as connection:
+            records.keep_states(connection, states)
+            return verifications.enqueue(connection, entries)
+
+    def move_verification(self, entry: Queued) -> None:
+        """Set a job's place in the queue anew."""
+        with self._writer.transaction() as connection:
+            verifications.move(connection, entry)
+
+    def resume_verifications(self) -> int:
+        """Put back into the queue what an earlier life of the daemon had begun; returns how many jobs."""
+        with self._writer.transaction() as connection:
+            return verifications.resume(connection)
+
+    def keep_verifications(
+        self, verified: Iterable[Verification], *, entry: Queued, states: Mapping[str, bytes | None]
+    ) -> Applied:
+        """Keep verdicts, move their counts, the job's place in the queue and what was learnt, in one transaction.
+
+        A circuit's first verdict stands; only *unverified* gives way to another.
+        """
+        with self._counting() as connection:
+            kept = verifications.keep(connection, self._judge, verified)
+            applied = self._apply(connection, verifications.VERIFICATIONS, kept.sums)
+            verifications.move(connection, entry)
+            records.keep_states(connection, states)
+        return msgspec.structs.replace(applied, ingested=kept.added, updated=kept.changed, unchanged=kept.unchanged)
 
     def reset_cursor(self, shard: Shard) -> None:
         """Forget a cursor, so that the next poll reads everything the provider lists (a backfill)."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from qobs.model import JobKey, JobState, Judge
+from qobs.model import JobKey, JobState, Judge, Series
+from qobs.store import exclusions, verifications
+from qobs.store.columnar import known_series
+from qobs.store.counts import HOUR, Fate
 from qobs.store.fold import NO_TIME, decode, encode, fold, history
 from qobs.store.presence import public
-from qobs.store.rebuild import bucket_floor, differences, rebuilt, stored_buckets, stored_counters, stored_totals
+from qobs.store.rebuild import bucket_floor, differences, rebuilt, stored_batches, stored_buckets, stored_counters, stored_totals
 from qobs.store.rows import id_hash
+from qobs.store.schema import SCHEMA_VERSION, schema_version
 
 _MOST = 1_000
 """Lines reported of one check; a broken store could give millions."""
@@ -32,6 +36,12 @@ def verify(connection: sqlite3.Connection, judge: Judge | None, *, counted: bool
     for table, rowid, parent, _ in connection.execute("PRAGMA foreign_key_check"):
         yield f"foreign key: {table} row {rowid} points at a missing row of {parent}"
     yield from _jobs(connection)
+    if (version := schema_version(connection)) < SCHEMA_VERSION:
+        yield f"schema: version {version} found, {SCHEMA_VERSION} expected: start the daemon once to migrate"
+        return
+    yield from _hours(connection)
+    yield from exclusions.differences(connection)
+    yield from verifications.differences(connection)
     if judge is None:
         return
     if counted:
@@ -111,13 +121,41 @@ def _job(connection: sqlite3.Connection, row: _Row, observed: list[tuple[Any, ..
             yield f"transition of {row.key} to {fact[0]} at {at}: anomalous is {left} in the table, {right} in the history"
 
 
+def _hours(connection: sqlite3.Connection) -> Iterator[str]:
+    """Hours against the sums of their buckets."""
+    names = known_series(connection)
+    both = (
+        "SELECT hour, series, good AS hour_good, total AS hour_total, 0 AS good, 0 AS total FROM sli_hours"  # noqa: S608 - our own expression
+        f" UNION ALL SELECT {HOUR}, series, 0, 0, good, total FROM sli_buckets"
+    )
+    for hour, number, *counts in connection.execute(
+        f"SELECT hour, series, sum(hour_good), sum(hour_total), sum(good), sum(total) FROM ({both}) GROUP BY 1, 2"  # noqa: S608
+        " HAVING sum(hour_good) <> sum(good) OR sum(hour_total) <> sum(total) ORDER BY 1, 2 LIMIT ?",
+        (_MOST,),
+    ):
+        stored, summed = tuple(counts[:2]), tuple(counts[2:])
+        yield f"hour {hour} of {names.get(number)!r}: stored {stored!r}, its buckets {summed!r}"
+
+
+def _without_time(batches: Mapping[tuple[Series, str], Fate]) -> dict[tuple[Series, str], tuple[int, int]]:
+    """Batches without their newest bucket: that one may be of an event that was taken back."""
+    return {key: (fate.total, fate.bad) for key, fate in batches.items()}
+
+
 def _counts(connection: sqlite3.Connection, judge: Judge) -> Iterator[str]:
     """Buckets, totals and counters against those of all kept records."""
     for origin, fresh in rebuilt(connection, judge).items():
         floor = bucket_floor(connection, origin)
         recent = {key: total for key, total in fresh.buckets.items() if key[1] >= floor}
+        stored, now = stored_batches(connection, origin), fresh.batches
         lines = [
             *differences(stored_buckets(connection, origin, floor), recent, f"{origin} bucket"),
+            *differences(_without_time(stored), _without_time(now), f"{origin} batch"),
+            *(
+                f"{origin} batch {key!r}: newest bucket {fate.latest} stored, {now[key].latest} rebuilt"
+                for key, fate in sorted(stored.items())
+                if key in now and fate.latest < now[key].latest
+            ),
             *differences(stored_totals(connection, origin), fresh.totals(), f"{origin} total"),
             *differences(stored_counters(connection, origin), fresh.counters, f"{origin} counter"),
         ]

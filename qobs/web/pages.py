@@ -70,6 +70,25 @@ class IndicatorRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SloRow:
+    """One objective. Ratios are None where they do not exist; ``low`` and ``high`` bound the budget left (95 %)."""
+
+    slo: str
+    service: str
+    target: float
+    state: str
+    events: float
+    burn_1h: float | None = None
+    burn_6h: float | None = None
+    burn_3d: float | None = None
+    remaining: float | None = None
+    low: float | None = None
+    high: float | None = None
+    exhausted_in_seconds: float | None = None
+    firing: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """All that the page shows."""
 
@@ -78,6 +97,9 @@ class Overview:
     sources: Sequence[SourceRow] = ()
     backends: Sequence[BackendRow] = ()
     indicators: Sequence[IndicatorRow] = ()
+    slos: Sequence[SloRow] = ()
+    maintenance: Sequence[str] = ()
+    """Maintenance windows that hold now, in words."""
 
 
 def landing(overview: Overview) -> str:
@@ -89,6 +111,8 @@ def landing(overview: Overview) -> str:
         f"<style>{STYLE}</style></head><body><header><h1>qobs</h1>"
         f"<p>Observability for quantum computing. Version {escape(overview.version)}, {_at(overview.now)}.</p></header>"
         f'<nav aria-label="Endpoints"><ul>{links}</ul></nav><main>'
+        f"{_maintenance(overview.maintenance)}"
+        f"{_table('Objectives', _SLO_HEADS, [_slo(row) for row in overview.slos], 'No objective is in force.')}"
         f"{_table('Sources', _SOURCE_HEADS, [_source(row) for row in overview.sources], 'No source is configured.')}"
         f"{_table('Indicators, last day', _INDICATOR_HEADS, [_indicator(row) for row in overview.indicators], 'No event yet.')}"
         f"{_table('Backends', _BACKEND_HEADS, [_backend(row) for row in overview.backends], 'No backend is known yet.')}"
@@ -98,8 +122,18 @@ def landing(overview: Overview) -> str:
 
 _SOURCE_HEADS = ("Source", "Provider", "Stream", "Last poll", "Last success", "Note")
 _INDICATOR_HEADS = ("Indicator", "Source", "Good", "Events", "Good ratio", "95 % interval")
+_BURNS = ("Burn 1 h", "6 h", "3 d")
+_SLO_HEADS = ("Objective", "Service", "Target", "State", "Budget left", "95 % interval", *_BURNS, "Events", "Alerts")
 _BACKEND_HEADS = ("Backend", "Provider", "Source", "State", "Queue", "Ours queued", "Ours running", "Calibrated")
-_NUMBERS = frozenset({"Good", "Events", "Good ratio", "95 % interval", "Queue", "Ours queued", "Ours running"})
+_COUNTS = ("Good", "Events", "Queue", "Ours queued", "Ours running")
+_NUMBERS = frozenset({*_COUNTS, *_BURNS, "Good ratio", "95 % interval", "Target", "Budget left"})
+_STATES = {
+    "ok": "ok",
+    "no_traffic": "no traffic",
+    "no_data": "no data",
+    "insufficient_data": "too few events to tell",
+    "excluded": "maintenance",
+}
 
 
 def _table(caption: str, heads: Sequence[str], rows: Sequence[str], empty: str) -> str:
@@ -123,6 +157,42 @@ def _indicator(row: IndicatorRow) -> str:
         f'<td class="number">{row.total}</td><td class="number">{ratio}</td>'
         f'<td class="number">{row.low:.1%} to {row.high:.1%}</td></tr>'
     )
+
+
+def _slo(row: SloRow) -> str:
+    """Only what is known to be good is green: a state other than ok is neither good nor bad."""
+    spent = row.remaining is not None and row.remaining <= 0
+    look = "bad" if row.firing or spent else "good" if row.state == "ok" else ""
+    interval = "" if row.low is None or row.high is None else f"{row.low:.0%} to {row.high:.0%}"
+    left = "" if row.remaining is None else f"{row.remaining:.1%}"
+    hours = "" if row.exhausted_in_seconds is None or spent else f", {_in_words(row.exhausted_in_seconds)} at this pace"
+    numbers = (left + hours, interval, *map(_burn, (row.burn_1h, row.burn_6h, row.burn_3d)), f"{row.events:g}")
+    cells = "".join(f'<td class="number">{number}</td>' for number in numbers)
+    firing = f'<td class="bad">{escape(", ".join(row.firing))}</td>' if row.firing else "<td>none</td>"
+    return (
+        f'<tr><th scope="row">{escape(row.slo)}</th><td>{escape(row.service)}</td><td class="number">{row.target:.4g}</td>'
+        f'<td class="{look}">{escape(_STATES.get(row.state, row.state))}</td>{cells}{firing}</tr>'
+    )
+
+
+def _burn(rate: float | None) -> str:
+    return "" if rate is None else f"{rate:.2f}"
+
+
+def _in_words(seconds: float) -> str:
+    """A duration for people, in the unit that keeps it short.
+
+    Example:
+        >>> _in_words(5400), _in_words(400_000)
+        ('1.5 h', '4.6 d')
+    """
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} d"
+
+
+def _maintenance(windows: Sequence[str]) -> str:
+    if not windows:
+        return ""
+    return f"<h2>Maintenance now</h2><ul>{''.join(f'<li>{escape(each)}</li>' for each in windows)}</ul>"
 
 
 def _source(row: SourceRow) -> str:

@@ -10,12 +10,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from qobs.web import maintenance
+from qobs.web.callers import from_here
 from qobs.web.connections import SECURITY_HEADERS, Door, Limits
 from qobs.web.health import Health
 from qobs.web.pages import STYLE_HASH, Overview, landing
@@ -54,12 +55,16 @@ class Reload:
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """What the endpoints show. ``metrics`` takes an Accept header and never blocks; ``reload`` None: not offered."""
+    """What the endpoints show.
+
+    ``metrics`` takes an Accept header and never blocks. ``reload`` and ``maintenance`` None: not offered.
+    """
 
     metrics: Callable[[str], Body | None]
     health: Health
     overview: Callable[[], Overview]
     reload: Callable[[], Awaitable[Reload]] | None = None
+    maintenance: maintenance.Book | None = None
 
 
 def build_app(surface: Surface, limits: Limits) -> web.Application:
@@ -71,6 +76,8 @@ def build_app(surface: Surface, limits: Limits) -> web.Application:
     app.router.add_get("/livez", _livez(surface))
     app.router.add_get("/readyz", _readyz(surface))
     app.router.add_post("/-/reload", _reload(surface))
+    if surface.maintenance is not None:
+        maintenance.add_routes(app, surface.maintenance)
     return app
 
 
@@ -218,7 +225,7 @@ def _reload(surface: Surface) -> Handler:
     async def reload(request: web.Request) -> web.Response:
         if request.content_type != "application/json" or "Content-Type" not in request.headers:
             return _json(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"errors": ["Content-Type must be application/json"]})
-        if surface.reload is None or not _from_here(request):
+        if surface.reload is None or not from_here(request):
             return _json(HTTPStatus.FORBIDDEN, {"errors": ["reload is open to programs on this machine only"]})
         await request.read()
         outcome = await surface.reload()
@@ -227,15 +234,6 @@ def _reload(surface: Surface) -> Handler:
         return _json(HTTPStatus.OK, {"reloaded": True})
 
     return reload
-
-
-def _from_here(request: web.Request) -> bool:
-    """True for a caller on this machine that is not a page of some other site in its browser."""
-    try:
-        local = ip_address(request.remote or "").is_loopback
-    except ValueError:
-        local = False
-    return local and "Origin" not in request.headers
 
 
 def _landing(surface: Surface) -> Handler:

@@ -185,6 +185,20 @@ def test_generate_writes_checks_and_cleans_up(tmp_path, capsys):
     assert not (tmp_path / "alerts" / "rules" / "old.yaml").exists()
 
 
+def test_generate_takes_a_configuration(folder, tmp_path, capsys):
+    """A site that names a configuration must learn that it cannot be used, and get the same files where it says nothing."""
+    (folder / "key").write_text("secret")
+    config = folder / "qobs.yaml"
+    config.write_text("store: sqlite:qobs.db\nsources: [{name: a, type: ionq, credentials: {api_key: {file: key}}}]\n")
+    assert run("generate", "--slo", ROOT / "slo", "--out", ROOT, "--check", "--config", config) == 0, capsys.readouterr().out
+    config.write_text("sources: 7\n")
+    assert run("generate", "--slo", ROOT / "slo", "--out", tmp_path, "--config", config) == 2
+    assert "qobs.yaml" in capsys.readouterr().err
+    assert not (tmp_path / "alerts").exists()
+    assert run("generate", "--slo", ROOT / "slo", "--out", tmp_path, "--config", tmp_path / "none.yaml") == 2
+    assert "none.yaml" in capsys.readouterr().err
+
+
 def test_check_validates_the_configured_objectives(folder, capsys):
     """A broken objective must be found before the deployment, with its file and path."""
     config = folder / "qobs.yaml"

@@ -55,8 +55,12 @@ def test_every_key_arrives_as_a_checked_record(full: Config) -> None:
     assert full.indicators.queue_wait.priorities == {"high": 60.0}
     assert full.limits.max_queue_bytes == 32 << 20
     assert full.maintenance[0].to_at == datetime(2026, 12, 1, 12, tzinfo=UTC)
+    assert [window.scope for window in full.maintenance] == [
+        {"backend": ("ibm_fez",)},
+        {"provider": ("ibm",), "priority": ("high", "low")},
+    ]
     assert (full.retention, full.backups) == (Retention(jobs_seconds=8_640_000.0), Backups(every_seconds=1_800.0, keep=48))
-    assert full.unused == ("slo", "maintenance", "reference", "otlp")
+    assert full.unused == ("otlp",)
     assert full.warnings == ()
 
 

@@ -63,9 +63,7 @@ MESSAGES = {
     "poll_without_unit": (
         "FILE:4: sources[0].poll.jobs: found a whole number (30); must be a duration such as 30s, 10m, 24h, 7d, 1h30m or PT30S"
     ),
-    "reference_workers": (
-        "FILE:2: reference.workers: found text 'everywhere'; must be local, tcp://host:port or tls://host:port"
-    ),
+    "reference_workers": ("FILE:2: reference.workers: found text 'everywhere'; allowed: local"),
     "retention_too_short": ("FILE:2: retention.jobs: found text '30d'; must lie between 91d and 3660d"),
     "secret_env_unset": (
         "FILE:4: sources[0].credentials.token.env: the environment variable LAB_TOKN is not set or empty; set it "
@@ -151,7 +149,7 @@ MESSAGES = {
     ),
     "unknown_nested_key": ("FILE:4: log.lvl: unknown key; did you mean level? allowed: format, level"),
     "unknown_top_level_key": (
-        "FILE:2: lisen: unknown key; did you mean listen? allowed: backups, indicators, limits, listen, log, "
+        "FILE:2: lisen: unknown key; did you mean listen? allowed: backups, generate, indicators, limits, listen, log, "
         "maintenance, otlp, reference, retention, slo, sources, store, tier"
     ),
 }

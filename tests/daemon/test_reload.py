@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
@@ -15,6 +16,8 @@ from qobs.config import Config
 from qobs.daemon.service import Daemon
 from qobs.daemon.wiring import open_store
 from qobs.errors import ConfigError, StoreError
+from qobs.lab.clock import LabClock
+from qobs.model import Stream
 
 
 @asynccontextmanager
@@ -99,3 +102,27 @@ async def test_a_start_refused_for_an_option_leaves_the_store_in_order(configure
     store = open_store(good)
     assert store.recoveries == ()
     store.close()
+
+
+async def test_a_reload_forgets_nothing_of_the_sources_that_stay(configured):
+    """A reload must not read as a restart: no counter that begins again, no source that counts as never polled."""
+    async with daemon(configured(), configured) as running:
+        await running.start()
+        before = running.group.shard_logs
+        for shard_log in before:
+            shard_log.broken()
+        assert not (await running.reload()).findings
+        kept = {state.shard: state.freeze() for state in running.group.shard_logs}
+        assert len(kept) == len(before)
+        assert all(state.polls >= 1 and state.last_ok is False for state in kept.values())
+
+
+async def test_the_time_of_the_last_reconcile_outlives_the_process(configured):
+    """A daemon that is restarted every night must reconcile all the same: its day must not begin anew each time."""
+    clock = LabClock(datetime(2026, 11, 1, tzinfo=UTC))
+    for hours, expected in ((0, 0.0), (7, 7 * 3600.0)):
+        clock.advance(timedelta(hours=hours))
+        made = Daemon(configured(), clock=clock, rng=Random(1))
+        (runner,) = [runner for runner in made.group.runners if runner.shard.stream is Stream.JOBS]
+        assert await runner._seconds_since_reconcile() == expected
+        await made.stop()

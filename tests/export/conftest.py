@@ -9,19 +9,26 @@ from typing import Any
 
 import pytest
 
+from qobs.export.anomalies import AnomalyReading
 from qobs.export.exposition import Exposition
 from qobs.export.snapshot import (
     CalibrationReading,
+    ExclusionReading,
     Exemplar,
     Histogram,
     ProcessState,
     RateLimit,
+    ResultReading,
     ShardState,
     SliTotal,
     SliWindow,
+    SloAlert,
+    SloReading,
+    SloWindow,
     Snapshot,
     SourceState,
     StoreState,
+    VerificationState,
     group_counters,
 )
 from qobs.lab.clock import LabClock
@@ -126,11 +133,83 @@ def snapshot() -> Snapshot:
             SliWindow(SILENT, "1h", Counts(5, 5)),
         ),
         sli_thresholds={SERIES._replace(sli="queue_wait"): 300.0},
+        slos=_slos(),
+        anomalies=(
+            AnomalyReading(
+                provider="ibm", source="research", backend="ibm_fez", signal="calibration_t1", state="anomalous", score=1.25
+            ),
+            AnomalyReading(provider="ibm", source="research", backend="ibm_fez", signal="queue_wait", state="learning"),
+        ),
+        verification=_verification(),
+        exclusions=(ExclusionReading("fridge", {"provider": ("ibm",), "backend": ("ibm_fez", "ibm_torino")}),),
     )
 
 
 SERIES = Series("job_success", "ibm", "research", "ibm_fez", "high", "production", "chemistry")
 SILENT = Series("job_success", "ionq", "trap", "qpu.aria-1")
+
+
+def _verification() -> VerificationState:
+    drifting = ResultReading(
+        provider="ibm",
+        source="research",
+        backend="ibm_fez",
+        tvd=0.125,
+        floor=0.0625,
+        excess=0.0625,
+        xeb=0.75,
+        drifting=True,
+        drift_score=1.5,
+        discoveries=2,
+    )
+    learning = ResultReading(provider="ionq", source="trap", backend="qpu.aria-1", tvd=0.25)
+    return VerificationState(
+        queue={"parked": 1, "queued": 3, "running": 1},
+        durations=Histogram((0.1, 1.0), (30.0, 9.0, 1.0), 12.5),
+        deaths={"deadline": 2},
+        results=(drifting, learning),
+    )
+
+
+def _slos() -> tuple[SloReading, ...]:
+    success = SloReading(
+        slo="job-success",
+        service="quantum-jobs",
+        objective="Jobs complete",
+        sli="job_success",
+        target_ratio=0.95,
+        period_seconds=2_592_000.0,
+        state="ok",
+        events_total=40,
+        bad_events_total=3,
+        windows=(SloWindow("5m", 0, 0), SloWindow("1h", 10, 1, 0.1, 2.0), SloWindow("30d", 40, 3, 0.075, 1.5)),
+        remaining_ratio=-0.5,
+        remaining_low_ratio=-2.25,
+        remaining_high_ratio=0.5,
+        ideal_remaining_ratio=0.25,
+        exhausted_in_seconds=0.0,
+        exhaustion_probability=0.875,
+        alerts=(
+            SloAlert("page", "fast", True, NOW, 0.0001220703125),
+            SloAlert("page", "evidence", False),
+            SloAlert("ticket", "slow", True),
+        ),
+        design_effect=1.25,
+        evaluated_at=NOW - timedelta(seconds=5),
+    )
+    silent = SloReading(
+        slo="trap-success",
+        service="quantum-jobs",
+        objective="0",
+        sli="job_success",
+        target_ratio=0.9,
+        period_seconds=604_800.0,
+        state="no_data",
+        windows=(SloWindow("1h", 5, 0, 0.0, 0.0),),
+        silent_sources=1,
+        evaluated_at=NOW - timedelta(seconds=5),
+    )
+    return success, silent
 
 
 def _process() -> ProcessState:
@@ -317,5 +396,7 @@ def _counters() -> dict[str, dict[tuple[str, ...], float]]:
             ("qobs_job_execution_duration_seconds", (*fez, "sum"), 98.5),
             ("qobs_job_turnaround_duration_seconds", (*fez, "3600.0"), 35.0),
             ("qobs_job_turnaround_duration_seconds", (*fez, "sum"), 31500.25),
+            ("qobs_verifications_total", (*fez, "consistent"), 38.0),
+            ("qobs_verifications_total", (*fez, "worse"), 2.0),
         ]
     )

@@ -12,6 +12,7 @@ from qobs.export.table import Kind, Metric, Tier
 
 LABELS = {
     "provider", "source", "backend", "stream", "reason", "state", "endpoint", "code", "bucket", "field", "family", "format",
+    "slo", "service", "objective", "severity", "tier", "exclusion", "signal", "verdict",
     "sli", "priority", "workload", "team", "window", "gate_arity", "qubit", "gate", "qubits", "dimension", "scope", "target",
     "period", "technology", "backend_version", "simulator", "version", "revision", "python",
 }  # fmt: skip

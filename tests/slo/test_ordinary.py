@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from qobs.model import Event, Job, JobState, Judgement, Series
 from qobs.slo.indicators import Indicators
@@ -26,13 +28,15 @@ def one_by_one(job: Job, now: datetime) -> Judgement:
         limit = limits[sli.name].of(backend="b", priority="") if sli.name in limits else timedelta()
         good, at = sli.judge(job, limit, now)
         if good is not None and at is not None:
-            events.append(Event(Series(sli.name, "p", "s", "b"), at, good))
+            events.append(Event(Series(sli.name, "p", "s", "b"), at, good, job.batch or ""))
     return Judgement(tuple(events), Tallies().tally(job))
 
 
 @settings(derandomize=True, max_examples=200, deadline=None)
-@given(lengths, lengths, st.none() | st.integers(-1, 500), st.none() | st.floats())
-def test_a_completed_job_is_judged_as_one_by_one(wait: float, run: float, shots: int | None, used: float | None) -> None:
+@given(lengths, lengths, st.none() | st.integers(-1, 500), st.none() | st.floats(), st.sampled_from([None, "", "session-1"]))
+def test_a_completed_job_is_judged_as_one_by_one(
+    wait: float, run: float, shots: int | None, used: float | None, batch: str | None
+) -> None:
     """Nearly all events come this way: a slip here is an error in every ratio that is shown."""
     started = T0 + timedelta(seconds=wait)
     job = Job(
@@ -47,6 +51,25 @@ def test_a_completed_job_is_judged_as_one_by_one(wait: float, run: float, shots:
         ended_at=started + timedelta(seconds=run),
         shots=shots,
         quantum_seconds=used,
+        batch=batch,
     )
     now = NOW + timedelta(days=1)
     assert Indicators().job(job, now) == one_by_one(job, now)
+
+
+@pytest.mark.parametrize("ordinary", [True, False])
+def test_jobs_of_one_batch_share_a_group_of_bounded_length(*, ordinary: bool) -> None:
+    """Failures of one batch are one incident; a provider's endless name must not make every row as long."""
+
+    def groups(batch: str | None) -> set[str]:
+        state = JobState.COMPLETED if ordinary else JobState.FAILED
+        job = Job(provider="p", source="s", account="a", id="1", state=state, backend="b", batch=batch)
+        job = replace(job, submitted_at=T0, started_at=T0, ended_at=T0)
+        return {event.group for event in Indicators().job(job, NOW).events}
+
+    assert groups(None) == groups("") == {""}
+    assert groups("b" * 64) == {"b" * 64}
+    (long,), (other,) = groups("b" * 65), groups("b" * 64 + "c")
+    assert (len(long), len(other), long != other) == (16, 16, True)
+    assert int(long, 16) > 0
+    assert long == "ffd56409119da4bb"

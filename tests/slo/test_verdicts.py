@@ -353,5 +353,11 @@ def test_indicators_are_the_judge_that_the_store_asks_for() -> None:
 
 def test_the_table_names_every_indicator_and_says_what_it_counts() -> None:
     """The README's table is made of these rows."""
-    assert [sli.name for sli in SLIS] == ["job_success", "job_latency", "queue_wait", "calibration_freshness"]
+    assert [sli.name for sli in SLIS] == [
+        "job_success",
+        "job_latency",
+        "queue_wait",
+        "calibration_freshness",
+        "result_consistency",
+    ]
     assert all(sli.good and sli.bad and sli.not_counted for sli in SLIS)

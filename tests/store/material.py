@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 
+from qobs.columns import Columns
 from qobs.model import (
     Batch,
     Calibration,
     Count,
+    Delta,
     Event,
     Failure,
     FailureClass,
@@ -24,6 +29,8 @@ from qobs.model import (
     Shard,
     Stream,
 )
+from qobs.store import schema
+from qobs.store.sqlite import SqliteStore
 
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SHARD = Shard("lab", "ibm", "acct", Stream.JOBS)
@@ -45,16 +52,17 @@ class SmallJudge:
         events, counts, next_at = [], [], None
         counts.append(Count("jobs", (job.provider, job.state.value), 1.0))
         if job.state.terminal and job.ended_at is not None and job.state is not JobState.CANCELLED:
-            events.append(Event(self._series("success", job), job.ended_at, job.state is JobState.COMPLETED))
+            good = job.state is JobState.COMPLETED
+            events.append(Event(self._series("success", job), job.ended_at, good, job.batch or ""))
         if job.quantum_seconds is not None:
             counts.append(Count("quantum_seconds", (job.backend or "",), job.quantum_seconds))
         if job.submitted_at is not None:
             limit = job.submitted_at + self.overdue
             left_at = job.started_at or job.ended_at
             if left_at is not None:
-                events.append(Event(self._series("queue", job), min(left_at, limit), left_at <= limit))
+                events.append(Event(self._series("queue", job), min(left_at, limit), left_at <= limit, job.batch or ""))
             elif now >= limit and not job.state.terminal:
-                events.append(Event(self._series("queue", job), limit, False))
+                events.append(Event(self._series("queue", job), limit, False, job.batch or ""))
             elif not job.state.terminal:
                 next_at = limit
         clamped = int(job.started_at is not None and job.ended_at is not None and job.ended_at < job.started_at)
@@ -107,6 +115,7 @@ def life(rng: random.Random, id_: str) -> list[Job]:
     started = submitted + rng.uniform(1, 900)
     ended = started + rng.uniform(1, 900)
     base = make_job(id_, submitted_at=seconds(submitted), backend=rng.choice(["fez", "kyiv", None]))
+    base = msgspec.structs.replace(base, batch=rng.choice(["one", "two", None]))
     told: list[tuple[float, dict[str, object]]] = [(submitted, {"state": JobState.QUEUED})]
     running = {"state": JobState.RUNNING, "started_at": seconds(started) if rng.random() < 0.8 else None}
     told.append((started, running))
@@ -122,6 +131,8 @@ def life(rng: random.Random, id_: str) -> list[Job]:
             job = msgspec.structs.replace(job, updated_at=seconds(at))
         if revised and rng.random() < 0.5:
             job = msgspec.structs.replace(job, extra=f'{{"position":{rng.randrange(3)}}}')
+        if revised and rng.random() < 0.2:
+            job = msgspec.structs.replace(job, batch="other")
         jobs.append(job)
     return jobs
 
@@ -170,3 +181,44 @@ def naive_buckets(judge: SmallJudge, jobs: Iterable[Job], now: datetime) -> dict
             good, total = sums.get(key, (0, 0))
             sums[key] = (good + event.good, total + 1)
     return sums
+
+
+def naive_batches(judge: SmallJudge, jobs: Iterable[Job], now: datetime) -> dict[tuple[Series, str], tuple[int, int]]:
+    """Total and bad per series and group by judging every job once: what the stored batches must equal."""
+    sums: dict[tuple[Series, str], tuple[int, int]] = {}
+    for job in jobs:
+        for event in judge.job(job, now).events:
+            if event.group:
+                total, bad = sums.get((event.series, event.group), (0, 0))
+                sums[event.series, event.group] = (total + 1, bad + (not event.good))
+    return sums
+
+
+def sums_of_hours(deltas: Iterable[Delta]) -> dict[tuple[Series, int], tuple[int, int]]:
+    """Good and total per series and hour: what the stored hours must equal."""
+    sums: dict[tuple[Series, int], tuple[int, int]] = {}
+    for series, bucket, good, total in deltas:
+        known = sums.get((series, bucket // 3600 * 3600), (0, 0))
+        sums[series, bucket // 3600 * 3600] = (known[0] + good, known[1] + total)
+    return sums
+
+
+def rows_of(columns: Columns) -> list[tuple[Series, int, int, int]]:
+    """Columns row by row, as the deltas of ``buckets`` are."""
+    series, *numbers = columns
+    return [(series[number], start, good, total) for start, number, good, total in zip(*numbers, strict=True)]
+
+
+def old_schema(path: Path, judge: SmallJudge, pages: Iterable[Page]) -> None:
+    """A closed store of schema 1 that holds these pages: what a qobs of before exclusions left."""
+    modern = path.with_name(path.name + ".modern")
+    with closing(SqliteStore(modern, judge)) as store:
+        for page in pages:
+            store.commit(page)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        schema.migrate(connection, steps=schema.MIGRATIONS[:1])
+        connection.execute("ATTACH ? AS modern", (str(modern),))
+        tables = [row[0] for row in connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            if "sqlite_" not in table:
+                connection.execute(f"INSERT INTO main.{table} SELECT * FROM modern.{table}")

@@ -259,18 +259,19 @@ def test_a_migration_is_one_transaction_with_a_backup_before(tmp_path: Path) -> 
     """A migration that fails halfway must leave the old schema and all rows."""
     path = tmp_path / "qobs.db"
     _filled(path)
-    good = (*schema.MIGRATIONS, ("002_good", ("CREATE TABLE extra (x)",)))
-    bad = (*schema.MIGRATIONS, ("002_bad", ("CREATE TABLE extra (x)", "INSERT INTO nowhere VALUES (1)")))
+    now, next_ = schema.SCHEMA_VERSION, schema.SCHEMA_VERSION + 1
+    good = (*schema.MIGRATIONS, (f"{next_:03d}_good", ("CREATE TABLE extra (x)",)))
+    bad = (*schema.MIGRATIONS, (f"{next_:03d}_bad", ("CREATE TABLE extra (x)", "INSERT INTO nowhere VALUES (1)")))
     kept: list[int] = []
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         with pytest.raises(sqlite3.OperationalError, match="nowhere"):
             schema.migrate(connection, before=kept.append, steps=bad)
-        assert schema.schema_version(connection) == 1
+        assert schema.schema_version(connection) == now
         assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'extra'").fetchone() == (0,)
         assert schema.migrate(connection, before=kept.append, steps=good) == 1
-        assert schema.schema_version(connection) == 2
+        assert schema.schema_version(connection) == next_
         assert schema.migrate(connection, before=kept.append, steps=good) == 0
-    assert kept == [1, 1]
+    assert kept == [now, now]
 
 
 def test_only_the_newest_backups_stay(tmp_path: Path) -> None:

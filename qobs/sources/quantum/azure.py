@@ -19,18 +19,22 @@ import msgspec
 
 from qobs.clock import Clock, SystemClock
 from qobs.errors import BadPayload
-from qobs.model import Ask, Batch, Raw, Stream
+from qobs.model import EPOCH, Ask, Batch, Job, Raw, Stream
+from qobs.result import Execution
 from qobs.sources.base import Answer, Http, Option, Settings, SourceType
 from qobs.sources.decode import decode_records
 from qobs.sources.http import segment
+from qobs.sources.quantum import azure_results
 from qobs.sources.quantum.azure_auth import ApiKey, Application, Authorization
 from qobs.sources.quantum.azure_batch import jobs_batch, quota_batch, status_batch
 from qobs.sources.quantum.azure_errors import HANDLED, is_about_one_job, refusal
 from qobs.sources.quantum.azure_wire import instant
+from qobs.sources.quantum.results import seen_at
 
 API_VERSION = "2025-12-01-preview"
 LOGIN = "https://login.microsoftonline.com"
 MOST_PAGES = 10_000
+_BLOB_ANSWERS = frozenset({200, 403, 404})
 
 Params = Sequence[tuple[str, str]]
 
@@ -82,6 +86,41 @@ class Azure:
         if raw.kind == "missing":
             return Batch(missing=(raw.about["id"],))
         return _READERS[raw.kind](raw, self._name, self._account)
+
+    async def fetch_result(self, http: Http, job: Job) -> Raw:
+        """The job, and where its formats are read, what lies in its storage: by the job's own signed links, without our key.
+
+        Raises:
+            SourceError: the workspace or its storage could not be read; ``not_found`` where the job is unknown.
+        """
+        answer = await self._get(http, f"{self._base}{self._workspace}/jobs/{segment(job.id)}", "W/jobs/{id}", [])
+        if answer.status != 200:
+            raise refusal(answer, what="/jobs/{id}")
+        told, about, blobs = azure_results.job_of(answer.body), {"id": job.id}, dict[str, bytes]()
+        if azure_results.reason_not_to_read(told) is None:
+            signed = azure_results.links(told, self._base)
+            if signed is None:
+                about["missing"] = "the job carries no signed links to its storage"
+            else:
+                blobs = await self._blob(http, signed.circuit, azure_results.INPUT)
+                blobs |= await self._blob(http, signed.results, azure_results.OUTPUT) if blobs else {}
+        now = seen_at(job, EPOCH)
+        return Raw(stream=Stream.JOBS, kind="result", body=answer.body, fetched_at=now, about=about, companions=blobs)
+
+    async def _blob(self, http: Http, link: str, name: str) -> dict[str, bytes]:
+        """What lies behind a signed link, by ``name``; empty where it is gone. The link itself is in no message."""
+        answer = await http.get(link, endpoint=f"blob {name}", accept=_BLOB_ANSWERS)
+        if answer.status == 403:
+            raise refusal(answer, what=f"blob {name}")
+        return {name: answer.body} if answer.status == 200 else {}
+
+    def execution(self, raw: Raw, job: Job) -> Execution:
+        """Circuit and results of a job, where their formats are documented.
+
+        Raises:
+            BadPayload: an answer is not what its format promises.
+        """
+        return azure_results.read_execution(raw, job)
 
     async def _pages(self, http: Http, ask: Ask, path: str, params: Params) -> AsyncIterator[Raw]:
         """Every page of a listing; for jobs, down to the first page that lies wholly before ``ask.since``."""
@@ -217,7 +256,13 @@ SOURCE_TYPE = SourceType(
     type="azure",
     title="Azure Quantum workspace",
     build=Azure,
-    hosts=("*.quantum.azure.com", "login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn"),
+    hosts=(
+        "*.quantum.azure.com",
+        "login.microsoftonline.com",
+        "login.microsoftonline.us",
+        "login.partner.microsoftonline.cn",
+        *azure_results.STORAGE_HOSTS,
+    ),
     options=(
         Option("subscription_id", "Azure subscription of the workspace", required=True),
         Option("resource_group", "resource group of the workspace", required=True),

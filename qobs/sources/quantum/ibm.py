@@ -19,12 +19,14 @@ import msgspec
 
 from qobs.clock import SystemClock
 from qobs.errors import BadPayload, ConfigError, Finding, Refused, SourceError, Unavailable
-from qobs.model import EPOCH, Ask, Batch, Raw, Reason, Stream
+from qobs.model import EPOCH, Ask, Batch, Job, Raw, Reason, Stream
+from qobs.result import Execution
 from qobs.secret import Secret
 from qobs.sources.base import Answer, Http, Option, Settings, SourceType
 from qobs.sources.decode import BadRecord, convert_record, decode_object, decode_records
 from qobs.sources.http import segment
-from qobs.sources.quantum import ibm_backends, ibm_calibration, ibm_jobs
+from qobs.sources.quantum import ibm_backends, ibm_calibration, ibm_jobs, ibm_results
+from qobs.sources.quantum.results import seen_at
 from qobs.sources.token import Token, TokenCache, with_token_retry
 
 API_VERSION = "2026-04-15"
@@ -40,6 +42,7 @@ Params = tuple[tuple[str, str], ...]
 _GRANT = "urn:ibm:params:oauth:grant-type:apikey"
 _FOUND = frozenset({200})
 _OR_MISSING = frozenset({200, 404})
+_OR_NOTHING = frozenset({200, 204, 404})
 _REGION = 5
 _ACCOUNT = 6
 _GUID = 7
@@ -137,6 +140,34 @@ class IbmSource:
             case "usage":
                 return ibm_backends.usage(raw, self._owner)
         raise ValueError(f"kind must be one of the answers that fetch yields, but kind={raw.kind!r}")
+
+    async def fetch_result(self, http: Http, job: Job) -> Raw:
+        """The job, and where it may be read (:func:`ibm_results.reason_not_to_read`) its parameters and its results.
+
+        Raises:
+            SourceError: IBM could not be read; ``not_found`` where it no longer knows the job.
+        """
+        self._http = http
+        path = f"/jobs/{segment(job.id)}"
+        told = await self._get(http, path, "/jobs/{id}", (("exclude_params", "true"),))
+        companions: dict[str, bytes] = {}
+        if ibm_results.reason_not_to_read(told.body) is None:
+            asked = await self._get(http, path, "/jobs/{id}", (("exclude_params", "false"),))
+            results = await self._get(http, f"{path}/results", "/jobs/{id}/results", (), _OR_NOTHING)
+            companions = {
+                ibm_results.PARAMETERS: asked.body,
+                ibm_results.RESULTS: results.body if results.status == 200 else b"",
+            }
+        now, about = seen_at(job, self._time.now()), {"id": job.id}
+        return Raw(stream=Stream.JOBS, kind="result", body=told.body, fetched_at=now, about=about, companions=companions)
+
+    def execution(self, raw: Raw, job: Job) -> Execution:
+        """Circuits and counts of a sampler job.
+
+        Raises:
+            BadPayload: an answer is not what the API promises.
+        """
+        return ibm_results.read_execution(raw, job)
 
     # --- requests ---------------------------------------------------------------------------------------------
 

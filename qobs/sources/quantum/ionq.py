@@ -22,15 +22,18 @@ from typing import Any
 from msgspec import structs
 
 from qobs.errors import BadPayload, Refused
-from qobs.model import Ask, Batch, Raw, Reason, Stream
+from qobs.model import EPOCH, Ask, Batch, Job, Raw, Reason, Stream
+from qobs.result import Execution
 from qobs.secret import Secret
 from qobs.sources.base import Answer, Http, Option, Settings, SourceType
 from qobs.sources.decode import Records, decode_object, decode_records
 from qobs.sources.http import segment
+from qobs.sources.quantum import ionq_results
 from qobs.sources.quantum.ionq_batch import backends_batch, characterizations_batch, jobs_batch
 from qobs.sources.quantum.ionq_cost import Charges
 from qobs.sources.quantum.ionq_devices import is_simulator
 from qobs.sources.quantum.ionq_jobs import Reading, is_charged, latest_at, submitted_at
+from qobs.sources.quantum.results import seen_at
 
 MAX_PAGES = 10_000
 """Pages of one listing at most: a cursor that never ends is a fault of the service."""
@@ -188,6 +191,50 @@ class IonQ:
             return () if self._version == "v0.3" else (("limit", "1"),)
         start = str(int(since.timestamp())) if self._version == "v0.3" else since.astimezone(UTC).date().isoformat()
         return ("start", start), ("limit", str(HISTORY_PAGE)), ("page", str(page))
+
+    # ---------------------------------------------------------------------------------------------- results
+
+    async def fetch_result(self, http: Http, job: Job) -> Raw:
+        """The job, and where it names a compiled circuit, that and its probabilities; the same of a multi-circuit job's children.
+
+        Raises:
+            SourceError: IonQ could not be read; ``not_found`` where it no longer knows the job.
+        """
+        answer = await self._get(http, f"/jobs/{segment(job.id)}", "/jobs/{id}")
+        told, companions = ionq_results.job_of(answer.body), dict[str, bytes]()
+        if ionq_results.reason_not_to_read(told) is None:
+            children = ionq_results.child_ids(told)
+            companions = {} if children else await self._circuit(http, told, job.id)
+            for child in children:
+                one = await self._get(http, f"/jobs/{segment(child)}", "/jobs/{id}", accept=_FOUND)
+                if one.status == 404:
+                    break
+                companions |= {f"job:{child}": one.body}
+                companions |= await self._circuit(http, ionq_results.job_of(one.body), child)
+        now, about = seen_at(job, EPOCH), {"id": job.id}
+        return Raw(stream=Stream.JOBS, kind="result", body=answer.body, fetched_at=now, about=about, companions=companions)
+
+    async def _circuit(self, http: Http, told: Mapping[str, Any], job_id: str) -> dict[str, bytes]:
+        """The compiled circuit of one job and its probabilities, empty where they are gone or were never there."""
+        artifact = ionq_results.compiled(told)
+        if artifact is None or ionq_results.reason_not_to_read(told) is not None:
+            return {}
+        path, found = f"/jobs/{segment(job_id)}", dict[str, bytes]()
+        circuit = await self._get(
+            http, f"{path}/artifacts/{segment(artifact[0])}", "/jobs/{id}/artifacts/{artifact}", accept=_FOUND
+        )
+        results = await self._get(http, f"{path}/results/probabilities", "/jobs/{id}/results/probabilities", accept=_FOUND)
+        for name, answer in (("circuit", circuit), ("probabilities", results)):
+            found |= {f"{name}:{job_id}": answer.body} if answer.status == 200 else {}
+        return found
+
+    def execution(self, raw: Raw, job: Job) -> Execution:
+        """Compiled circuits and probabilities of a job.
+
+        Raises:
+            BadPayload: an answer is not what the API promises.
+        """
+        return ionq_results.read_execution(raw, job)
 
     # -------------------------------------------------------------------------------------------- normalize
 

@@ -34,6 +34,18 @@ Make = Callable[..., Objective]
 Write = Callable[[Mapping[str, str]], Path]
 
 
+SLICES: dict[str, Any] = {
+    "budgeting": Budgeting.TIMESLICES,
+    "time_slice_target": 0.9,
+    "time_slice_window": timedelta(minutes=5),
+}
+MEMBERS = (
+    Member(name="success", source=NativeSource(sli="job_success"), target=Decimal("0.95"), weight=3),
+    Member(name="wait", source=NativeSource(sli="queue_wait"), target=Decimal("0.9"), weight=1),
+)
+MONTH = Calendar(start=datetime(2026, 1, 1), time_zone="Europe/Paris", count=1, unit="M")  # noqa: DTZ001
+
+
 def rules_of(files: Mapping[str, str], name: str = "alerts/rules/jobs-success.yaml") -> list[dict[str, Any]]:
     return [rule for group in yaml.safe_load(files[name])["groups"] for rule in group["rules"]]
 
@@ -106,8 +118,12 @@ def test_unit_tests_pass_with_every_evidence_setting(preset: Sparse, objective: 
         ("(qobs:slo_events:count1h{sloth_id=\"jobs-success\"} > 0)", "qobs:slo_events:count6h{sloth_id=\"jobs-success\"}"),
         ("window=\"5m\"}) * 0", "window=\"5m\"}) * 1"),
         ("keep_firing_for: 5m", "keep_firing_for: 3h"),
-        ("unless on (provider, source)", "and on (provider, source)"),
-        ("(qobs_data_staleness_seconds)", "(qobs_sli_events_total)"),
+        ("silent_sources{service=\"jobs\",slo=\"success\"}) > 0", "silent_sources{service=\"jobs\",slo=\"success\"}) >= 0"),
+        ("absent(max(qobs_slo_silent_sources", "absent(max(qobs_slo_objective_ratio"),
+        ("\"}) > 600", "\"}) > 6000000"),
+        ("tier=\"evidence\"}) == 1)", "tier=\"fast\"}) == 1)"),
+        ("(max(qobs_slo_state{service=\"jobs\",slo=\"success\",state=\"excluded\"}) == 1)", "vector(2) > 3"),
+        ("topk(3, ", "topk(1, "),
     ],
 )  # fmt: skip
 def test_a_wrong_rule_fails_its_unit_tests(
@@ -115,6 +131,24 @@ def test_a_wrong_rule_fails_its_unit_tests(
 ) -> None:
     """Tests that agree with any rule would let a broken pager through."""
     files = dict(generate([objective(pairs=(fast,), sparse=Sparse(alpha=1e-4))]))
+    name = "alerts/rules/jobs-success.yaml"
+    assert right in files[name]
+    files[name] = files[name].replace(right, wrong)
+    assert promtool("test", "rules", write(files) / "alerts/tests/jobs-success.yaml").returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("unless on (provider, source)", "and on (provider, source)"),
+        ("[5m])) * 0", "[5m])) * 1"),
+    ],
+)
+def test_a_wrong_recorded_rule_fails_its_unit_tests(
+    right: str, wrong: str, objective: Make, fast: Any, write: Write, promtool: Any
+) -> None:
+    """The recording mode is offered too, and its tests must not agree with any rule either."""
+    files = dict(generate([objective(pairs=(fast,))], mode=Mode.RECORDING))
     name = "alerts/rules/jobs-success.yaml"
     assert right in files[name]
     files[name] = files[name].replace(right, wrong)
@@ -158,10 +192,9 @@ def test_constants_are_decimals(target: str, objective_ratio: str, budget: str, 
     [
         ({"source": NativeSource(sli="result_consistency")}, Mode.NATIVE, "rules.unknown_sli", "result_consistency"),
         ({"source": NativeSource(sli="job_success", where={"qubit": ("1",)})}, Mode.RECORDING, "rules.unknown_label", "qubit"),
-        (
-            {"budgeting": Budgeting.TIMESLICES, "time_slice_target": 0.9, "time_slice_window": timedelta(minutes=1)},
-            Mode.NATIVE, "rules.budgeting", "Timeslices",
-        ),
+        (SLICES, Mode.RECORDING, "rules.budgeting", "Timeslices"),
+        ({**SLICES, "source": ThresholdSource(query="x", op="lte", value=1.0)}, Mode.NATIVE, "rules.budgeting", "Timeslices"),
+        ({"source": None, "members": MEMBERS}, Mode.RECORDING, "rules.composite", "a composite"),
     ],
 )  # fmt: skip
 def test_what_rules_cannot_say_is_a_finding(changes: dict[str, Any], mode: Mode, code: str, found: str, objective: Make) -> None:
@@ -172,17 +205,16 @@ def test_what_rules_cannot_say_is_a_finding(changes: dict[str, Any], mode: Mode,
     assert (finding.code, finding.found, finding.file) == (code, found, "slo/success.yaml")
 
 
-def test_a_window_that_is_not_exported_is_a_finding_in_native_mode_only(objective: Make, fast: Any) -> None:
-    """An alert on a gauge that does not exist never fires, and looks like health."""
+def test_a_window_of_ones_own_is_read_in_both_modes(objective: Make, fast: Any, write: Write, promtool: Any) -> None:
+    """The daemon reads every window that a pair asks for: an alert on a gauge that does not exist looks like health."""
     odd = type(fast)(
         severity=fast.severity, tier="fast", long=timedelta(minutes=14), short=timedelta(minutes=5), factor=Decimal(14)
     )
-    with pytest.raises(ConfigError) as caught:
-        generate([objective(pairs=(odd,))])
-    [finding] = caught.value.findings
-    assert (finding.code, finding.found) == ("rules.window_not_exported", "14m")
-    assert "--mode recording" in finding.hint
-    assert "count14m" in generate([objective(pairs=(odd,))], mode=Mode.RECORDING)["alerts/rules/jobs-success.yaml"]
+    for mode in Mode:
+        files = generate([objective(pairs=(odd,))], mode=mode)
+        assert "count14m" in files["alerts/rules/jobs-success.yaml"]
+    done = promtool("test", "rules", write(generate([objective(pairs=(odd,))])) / "alerts/tests/jobs-success.yaml")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def test_all_findings_come_at_once(objective: Make) -> None:
@@ -216,7 +248,7 @@ def test_differences_name_what_is_missing_changed_and_left_over() -> None:
         {"source": prometheus(good='sum(rate(jobs_total{code="200"}[{{.window}}]))')},
         {"source": PromSource(raw="avg_over_time(up[{{.window}}])", raw_type="success")},
         {"source": ThresholdSource(query="max(queue_seconds)", op="lte", value=300.0)},
-        {"window": Calendar(start=datetime(2026, 1, 1), time_zone="Europe/Paris", count=1, unit="M")},  # noqa: DTZ001
+        {"window": MONTH},
         {"window": Rolling(length=timedelta(days=28))},
         {"labels": {"team": ("chemistry",), "2nd-line": ("a {{ b",)}, "receivers": ("chem-pager",)},
         {"source": NativeSource(sli="job_success", where={"backend": ("ibm_fez", "ibm.torino+"), "team": ("~chem.*",)})},
@@ -258,41 +290,129 @@ def test_days_are_sums_of_five_minute_counts_never_means_of_ratios(objective: Ma
     assert counts_group["interval"] == "5m"
 
 
-COMPOSITE_TEST = """
+# ------------------------------------------------------------------------------------- what the daemon works out
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"source": None, "members": MEMBERS},
+        {"source": None, "members": MEMBERS, "worst_of": True, "sparse": Sparse(enabled=False)},
+        SLICES,
+        {**SLICES, "budgeting": Budgeting.RATIO_TIMESLICES, "time_slice_target": None},
+        {**SLICES, "source": None, "members": MEMBERS},
+        {"window": MONTH},
+        {"window": MONTH, **SLICES},
+    ],
+    ids=["composite", "worst of", "slices", "slice ratios", "slices of members", "month", "slices of a month"],
+)
+def test_what_the_daemon_works_out_alerts_in_native_mode(
+    changes: dict[str, Any], objective: Make, fast: Any, write: Write, promtool: Any
+) -> None:
+    """Composites, time slices and calendar periods page like everything else, at exactly their limits."""
+    folder = write(generate([objective(pairs=(fast,), **changes)]))
+    rules, tests = folder / "alerts/rules/jobs-success.yaml", folder / "alerts/tests/jobs-success.yaml"
+    done = promtool("check", "rules", "--lint=all", "--lint-fatal", rules)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = promtool("test", "rules", tests)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert len(yaml.safe_load(tests.read_text())["tests"]) > 10
+
+
+def test_slices_have_no_gate_and_no_counts(objective: Make) -> None:
+    """A slice is no trial and its weight no number of jobs: neither may be told as if it were."""
+    page = alerts_of(generate([objective(**SLICES)]))[0]
+    assert "chance" not in page["expr"]
+    assert "evidence" not in page["expr"]
+    assert "evidence" not in page["annotations"]
+    assert "qobs:slo_events" not in page["annotations"]["description"]
+    assert "% bad" in page["annotations"]["description"]
+
+
+def test_a_composite_pages_only_where_the_daemon_finds_evidence(objective: Make) -> None:
+    """Counts of several indicators cannot be weighed as one; the daemon weighs each member."""
+    page, ticket, _ = alerts_of(generate([objective(source=None, members=MEMBERS)]))
+    for tier in ("fast", "medium", "slow"):
+        chance = f'max(qobs_slo_alert_chance_ratio{{service="jobs",severity="page",slo="success",tier="{tier}"}}) <= 0.0001'
+        assert chance in page["expr"]
+    assert "chance" not in ticket["expr"]
+
+
+def test_a_calendar_period_is_the_daemons_own_window(objective: Make) -> None:
+    """A rolling month in place of this month's budget would remember what the new month forgives."""
+    files = generate([objective(window=MONTH)])
+    assert 'window="period"' in expression(files, "qobs:slo_events:count30d")
+    assert 'window="1d"' in expression(files, "qobs:slo_events:count1d")
+    assert "at the end of the period" in alerts_of(files)[0]["annotations"]["description"]
+
+
+def test_names_that_are_recorded_do_not_depend_on_the_mode(objective: Make) -> None:
+    """Dashboards and people must not care where a burn rate was worked out."""
+    names = [
+        {
+            rule["record"]
+            for rule in rules_of(generate([objective()], mode=mode))
+            if "record" in rule and "5m" not in rule["record"]
+        }
+        for mode in Mode
+    ]
+    assert names[0] == names[1]
+    assert len(names[0]) > 20
+
+
+STATE_TEST = """
 rule_files: [alerts/rules/jobs-success.yaml]
 evaluation_interval: 1m
 tests:
   - interval: 1m
     input_series:
-      - {series: 'qobs_sli_window_events{sli="job_success",window="1h"}', values: "100x20"}
-      - {series: 'qobs_sli_window_bad_events{sli="job_success",window="1h"}', values: "10x20"}
-      - {series: 'qobs_sli_window_events{sli="queue_wait",window="1h"}', values: "100x10 0x10"}
-      - {series: 'qobs_sli_window_bad_events{sli="queue_wait",window="1h"}', values: "80x10 0x10"}
+      - {series: 'qobs_slo_state{service="jobs",slo="success",state="ok"}', values: "_x10 1x4 0x20"}
+      - {series: 'qobs_slo_state{service="jobs",slo="success",state="no_traffic"}', values: "_x10 0x4 1x20"}
     promql_expr_test:
-      - {expr: 'round(slo:sli_error:ratio_rate1h / 0.05, 0.001)', eval_time: 8m, exp_samples: [{labels: LABELS, value: FIRST}]}
-      - {expr: 'round(slo:sli_error:ratio_rate1h / 0.05, 0.001)', eval_time: 18m, exp_samples: [{labels: LABELS, value: 2}]}
-      - {expr: 'slo:sli_error:ratio_rate6h', eval_time: 8m, exp_samples: []}
+      - {expr: 'qobs:slo_state:info', eval_time: 8m, exp_samples: [{labels: NO_DATA, value: 1}]}
+      - {expr: 'qobs:slo_state:info', eval_time: 12m, exp_samples: [{labels: OK, value: 1}]}
+      - {expr: 'qobs:slo_state:info', eval_time: 20m, exp_samples: [{labels: NO_TRAFFIC, value: 1}]}
+      - {expr: 'slo:period_error_budget_remaining:ratio', eval_time: 12m, exp_samples: []}
+      - {expr: 'slo:period_error_budget_remaining:ratio', eval_time: 20m, exp_samples: [{labels: LEFT, value: 1}]}
 """
 
 
-@pytest.mark.parametrize(("worst_of", "first"), [(False, (3 * 2 + 1 * 8) / 4), (True, 8)])
-def test_a_composite_burns_at_the_mean_or_the_worst_of_members_with_events(
-    worst_of: bool, first: float, objective: Make, write: Write, promtool: Any
-) -> None:
-    """A member without traffic must neither dilute nor silence the others."""
-    members = (
-        Member(name="success", source=NativeSource(sli="job_success"), target=Decimal("0.95"), weight=3),
-        Member(name="wait", source=NativeSource(sli="queue_wait"), target=Decimal("0.9"), weight=1),
-    )
-    files = dict(generate([objective(source=None, members=members, worst_of=worst_of)]))
-    labels = '\'{sloth_id="jobs-success", sloth_service="jobs", sloth_slo="success", sloth_window="1h"}\''
-    files["test.yaml"] = COMPOSITE_TEST.replace("LABELS", labels).replace("FIRST", str(first))
-    folder = write(files)
-    assert promtool("check", "rules", folder / "alerts/rules/jobs-success.yaml").returncode == 0
-    done = promtool("test", "rules", folder / "test.yaml")
+def test_the_recorded_state_is_the_daemons_and_no_data_without_one(objective: Make, write: Write, promtool: Any) -> None:
+    """An objective that nobody evaluates must not keep the last colour that it had; without traffic its budget is whole."""
+    files = dict(generate([objective(**SLICES)]))
+    identity = 'sloth_id="jobs-success", sloth_service="jobs", sloth_slo="success"'
+    text = STATE_TEST.replace("LEFT", f"'slo:period_error_budget_remaining:ratio{{{identity}}}'")
+    for state in ("no_data", "no_traffic", "ok"):
+        text = text.replace(f"labels: {state.upper()},", f"labels: 'qobs:slo_state:info{{{identity}, qobs_state=\"{state}\"}}',")
+    files["test.yaml"] = text
+    done = promtool("test", "rules", write(files) / "test.yaml")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    with pytest.raises(ConfigError, match="a composite"):
-        generate([objective(source=None, members=members)], mode=Mode.RECORDING)
+
+
+DESIGN_TEST = """
+rule_files: [alerts/rules/jobs-success.yaml]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - {series: 'qobs_slo_window_events{service="jobs",slo="success",window="1h"}', values: "8x20"}
+      - {series: 'qobs_slo_window_bad_events{service="jobs",slo="success",window="1h"}', values: "8x20"}
+      - {series: 'qobs_slo_design_effect_ratio{service="jobs",slo="success"}', values: "_x10 4x10"}
+    promql_expr_test:
+      - {expr: 'round(qobs:slo_burn_evidence:kl1h, 0.001)', eval_time: 8m, exp_samples: [{labels: LABELS, value: 23.966}]}
+      - {expr: 'round(qobs:slo_burn_evidence:kl1h, 0.001)', eval_time: 18m, exp_samples: [{labels: LABELS, value: 5.991}]}
+"""
+
+
+def test_a_batch_that_fails_as_one_is_as_much_evidence_as_the_daemon_measured(
+    objective: Make, write: Write, promtool: Any
+) -> None:
+    """Eight jobs of two batches of four are two failures: 8 ln 20 = 23.966 becomes a quarter of it, and pages nobody."""
+    files = dict(generate([objective()]))
+    labels = '\'{sloth_id="jobs-success", sloth_service="jobs", sloth_slo="success"}\''
+    files["test.yaml"] = DESIGN_TEST.replace("LABELS", labels)
+    done = promtool("test", "rules", write(files) / "test.yaml")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 # ------------------------------------------------------------------------------------------------ identity

@@ -47,6 +47,7 @@ def test_alertmanager_accepts_the_configuration(settings: Settings, objective: M
         (("severity=page", "failure_mode=F3"), "page"),
         (("severity=page", "sloth_id=jobs-success"), "chem-pager,chem-mail"),
         (("severity=ticket", "sloth_id=jobs-success"), "chem-pager,chem-mail"),
+        (("severity=info", "alertname=QobsMaintenance", "failure_mode=self", "scope=everything"), "info"),
         (("severity=other",), "default"),
     ],
 )
@@ -85,9 +86,10 @@ def matches(matchers: list[str], labels: Mapping[str, str]) -> bool:
     import re
 
     for matcher in matchers:
-        label, operator, value = re.fullmatch(r'(\w+)(=~|!=|=)"(.*)"', matcher).groups()  # type: ignore[union-attr]
+        label, operator, value = re.fullmatch(r'(\w+)(=~|!~|!=|=)"(.*)"', matcher).groups()  # type: ignore[union-attr]
         found = labels.get(label, "")
-        held = {"=": found == value, "!=": found != value, "=~": re.fullmatch(value, found) is not None}[operator]
+        fits = re.fullmatch(value, found) is not None
+        held = {"=": found == value, "!=": found != value, "=~": fits, "!~": not fits}[operator]
         if not held:
             return False
     return True
@@ -109,6 +111,11 @@ SOURCE = {"provider": "ibm", "source": "research"}
 BACKEND = {"provider": "ibm", "source": "research", "backend": "fez"}
 
 
+def away(scope: str, **place: str) -> dict[str, str]:
+    """An exclusion's alert."""
+    return {"alertname": "QobsMaintenance", "severity": "info", "exclusion": "x", "scope": scope, "service": "qobs", **place}
+
+
 @pytest.mark.parametrize(
     ("source", "target", "muted"),
     [
@@ -124,6 +131,30 @@ BACKEND = {"provider": "ibm", "source": "research", "backend": "fez"}
         ({"alertname": "QobsBackendOffline", **BACKEND}, PAGE, False),
         (ABSENT, PAGE, False),
         ({"alertname": "QobsAuthFailing", **SOURCE}, {"alertname": "QobsPollStale", **SOURCE}, True),
+        ({"alertname": "QobsDown"}, {**ABSENT, "qobs_mode": "native"}, True),
+        ({"alertname": "QobsDown"}, {**ABSENT, "qobs_mode": "recording"}, False),
+        ({"alertname": "QobsDown"}, {**PAGE, "qobs_mode": "native"}, False),
+        (away("everything"), PAGE, True),
+        (away("everything"), {"alertname": "QobsProviderDown", "provider": "ibm", "failure_mode": "F5"}, True),
+        (away("everything"), {"alertname": "QobsDown", "failure_mode": "F6"}, False),
+        (away("everything"), {"alertname": "QobsStoreWriteFailures", "failure_mode": "self"}, False),
+        (away("everything"), away("everything"), False),
+        (away("provider", provider="ibm"), {"alertname": "QobsProviderDown", "provider": "ibm"}, True),
+        (away("provider", provider="ibm"), {"alertname": "QobsProviderDown", "provider": "ionq"}, False),
+        (away("provider", provider="ibm"), PAGE, False),
+        (away("provider+backend", provider="ibm", backend="fez"), {**PAGE, **BACKEND}, True),
+        (away("provider+backend", provider="ibm", backend="fez"), {**PAGE, "provider": "ibm"}, False),
+        (away("backend", backend="fez"), {"alertname": "QobsQueueStalled", **BACKEND}, True),
+        (away("source", source="research"), {"alertname": "QobsPollStale", **SOURCE}, True),
+        (away("source", source="research"), {"alertname": "QobsPollStale", "provider": "ibm", "source": "lab"}, False),
+        (away("service", service="jobs"), {**PAGE, "service": "jobs", "slo": "x"}, True),
+        (away("service", service="jobs"), {**PAGE, "service": "other", "slo": "x"}, False),
+        (away("slo", slo="x"), {**PAGE, "service": "jobs", "slo": "x"}, True),
+        (away("service+slo", service="jobs", slo="x"), {**PAGE, "service": "other", "slo": "x"}, False),
+        (away("team", team="chem"), {**PAGE, "team": "chem"}, True),
+        (away("sli", sli="queue_wait"), {**ABSENT, "sli": "queue_wait"}, True),
+        (away("partial"), PAGE, False),
+        ({"alertname": "QobsOther", "scope": "everything"}, PAGE, False),
     ],
 )  # fmt: skip
 def test_an_alert_mutes_only_what_it_explains(source: dict[str, str], target: dict[str, str], muted: bool) -> None:
@@ -137,7 +168,7 @@ def test_no_alert_can_mute_itself(catalogue: tuple[Objective, ...]) -> None:
     files = generate(catalogue)
     rules = yaml.safe_load(files[ROUTING])["inhibit_rules"]
     alerts = [
-        {**rule["labels"], "alertname": rule["alert"], **BACKEND}
+        {**rule["labels"], "alertname": rule["alert"], **BACKEND, "scope": "everything"}
         for name, text in files.items()
         if name.startswith("alerts/rules/")
         for group in yaml.safe_load(text)["groups"]

@@ -10,13 +10,13 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qobs.exclusion import Exclusion
 from qobs.slo.backtest import backtest, backtest_json
 from qobs.slo.evaluate import evaluate
 from qobs.slo.objective import (
     PRESETS,
     Budgeting,
     EmptySlice,
-    Exclusion,
     FileEvent,
     Fired,
     Member,

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qobs.exclusion import Exclusion
 from qobs.slo.burn import absence_delay, factor_of, seconds_to_fire, windows_of
 from qobs.slo.calendar import period
 from qobs.slo.evaluate import evaluate, evaluation_json
@@ -21,7 +22,6 @@ from qobs.slo.objective import (
     PRESETS,
     Calendar,
     DataState,
-    Exclusion,
     FileEvent,
     NativeSource,
     Objective,

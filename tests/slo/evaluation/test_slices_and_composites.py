@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qobs.exclusion import Exclusion
 from qobs.slo.evaluate import evaluate
-from qobs.slo.objective import Budgeting, Calendar, DataState, EmptySlice, Exclusion, FileEvent, Member, Objective, PromSource
+from qobs.slo.objective import Budgeting, Calendar, DataState, EmptySlice, FileEvent, Member, Objective, PromSource
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
